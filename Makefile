@@ -1,0 +1,55 @@
+# make          what there is
+# Every target makes .venv on first use, and again only when what it is built from has changed.
+PYTHON ?= python3
+BIN    := .venv/bin
+STAMP  := .venv/.installed
+TEST   := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all tree docs readme lab clean
+MAKEFLAGS += --no-print-directory
+SAY = @printf '\n\033[1m%s\033[0m\n'
+
+help:  ## this list
+	@printf 'synthflaw: what synthetic training text does to a language model, and how to undo it\n\n'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+$(STAMP): settings.ini setup.py pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "synthflaw needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	@echo "Installing into .venv (the first time takes some minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(STAMP)  ## make .venv with everything in it
+
+demo: $(STAMP)  ## the whole study at nano scale, one seed: from data to flaw to repair to report
+	@$(BIN)/synthflaw study --preset nano --seeds 0 --out runs/demo
+
+test: $(STAMP)  ## all notebooks and all tests (under 15 minutes on 2 cores)
+	$(SAY) '1/4  export and clean change nothing'
+	@$(BIN)/python tools/tree.py
+	$(SAY) '2/4  README.md is what nbs/index.ipynb gives'
+	@$(BIN)/python tools/readme.py --check
+	$(SAY) '3/4  every notebook runs'
+	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
+	$(SAY) '4/4  tests of the installed package'
+	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q
+
+test-all: test  ## the same, and then the cells marked slow
+	$(SAY) 'every notebook runs, slow cells included'
+	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing --flags slow
+
+docs: $(STAMP)  ## the site, into _docs/ (with Quarto where it is installed)
+	@$(TEST) $(BIN)/python tools/docs.py
+
+readme: $(STAMP)  ## write README.md from nbs/index.ipynb
+	@$(BIN)/python tools/readme.py
+
+lab: $(STAMP)  ## JupyterLab on the notebooks
+	@$(BIN)/jupyter lab --notebook-dir=nbs nbs/index.ipynb
+
+clean:  ## remove what was built; runs/ and .venv stay
+	@rm -rf _docs _proc build dist *.egg-info .pytest_cache .hypothesis
+	@find nbs synthflaw tools -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
