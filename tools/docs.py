@@ -1,0 +1,200 @@
+"""Build the site into _docs/: with Quarto where it is installed, otherwise with smalldocs, from the same notebooks.
+
+1. Copy nbs/ and mark exported cells so that the site shows their code below the signature.
+2. Let nbdev make the pages' notebooks (signatures, links): build/nbs -> _proc.
+3. Give pages and links the same names. nbdev drops the number (`40_loss.ipynb` is `loss.html`); Quarto follows that
+   by itself, smalldocs does not, so for smalldocs the notebooks in _proc are renamed.
+4. Render.
+5. Mend the pages: addresses of the site and of the code become links within the site, equations become MathML.
+6. Check every link and that nothing is loaded from elsewhere; a failure is an error.
+
+No file that git knows is touched. The site needs no network: it can be opened from the folder.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+COPY, PROC, SITE = Path("build/nbs"), Path("_proc"), Path("_docs")
+NUMBER = re.compile(r"^\d+[a-zA-Z0-9]*_")  # what nbdev drops from the name of a page
+# What Quarto reads and smalldocs does not, or what would put an address that does not exist yet into the pages.
+ONLY_QUARTO = (("format", "html", "html-math-method"), ("format", "html", "embed-resources"), ("website", "site-url"), ("website", "repo-url"), ("website", "repo-branch"))
+
+
+def page_notebooks(cfg) -> None:
+    "Steps 1 and 2."
+    from nbdev.doclinks import _build_modidx
+    from nbdev.serve import proc_nbs
+
+    _build_modidx(skip_exists=True)
+    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.copytree("nbs", COPY, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_*cache"))
+    for path in COPY.rglob("*.ipynb"):
+        nb = json.loads(path.read_text(encoding="utf-8"))
+        for cell in nb["cells"]:
+            if cell["cell_type"] == "code":
+                source = re.sub(r"^#\|\s*export\s*$", "#| exports", "".join(cell["source"]), flags=re.M)
+                cell["source"] = source.splitlines(keepends=True)
+        path.write_text(json.dumps(nb), encoding="utf-8")
+    proc_nbs(str(COPY), force=True, n_workers=int(os.environ.get("WORKERS", "2")))
+
+
+def rename_pages() -> None:
+    "Step 3, for smalldocs."
+    for path in sorted(PROC.rglob("*.ipynb")):
+        nb = json.loads(path.read_text(encoding="utf-8"))
+        for cell in nb["cells"]:
+            if cell["cell_type"] == "markdown":
+                source = re.sub(r"(\]\((?:[\w.-]+/)*)\d+[a-zA-Z0-9]*_([\w.-]+\.ipynb)", r"\1\2", "".join(cell["source"]))
+                cell["source"] = source.splitlines(keepends=True)
+        path.unlink()
+        path.with_name(NUMBER.sub("", path.name)).write_text(json.dumps(nb), encoding="utf-8")
+    config = yaml.safe_load((PROC / "_quarto.yml").read_text(encoding="utf-8"))
+    for extra in config.pop("metadata-files", []):
+        more = yaml.safe_load((PROC / extra).read_text(encoding="utf-8"))
+        for key, value in more.items():
+            config[key] = {**value, **config.get(key, {})}
+    for *parents, key in ONLY_QUARTO:
+        part = config
+        for p in parents:
+            part = part.get(p, {})
+        part.pop(key, None)
+    text = re.sub(r"\b\d+[a-zA-Z0-9]*_(\w+\.ipynb)", r"\1", yaml.safe_dump(config, sort_keys=False))
+    (PROC / "_quarto.yml").write_text(text, encoding="utf-8")
+
+
+def render() -> None:
+    "Steps 3 and 4."
+    built = PROC / SITE
+    if shutil.which("quarto"):
+        subprocess.run(["quarto", "render", "--no-cache"], cwd=PROC, check=True)
+    else:
+        from smalldocs.site import build
+
+        rename_pages()
+        for warning in build(PROC, quiet=True).warnings:
+            if "broken link" not in warning:  # step 6 finds those, in the finished pages
+                print(f"smalldocs: {warning}", file=sys.stderr)
+    shutil.rmtree(SITE, ignore_errors=True)
+    shutil.move(built, SITE)
+
+
+def source_pages(cfg) -> None:
+    "A page for every module, with an anchor for each line: what the `source` links lead to."
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    for module in sorted(cfg.lib_path.rglob("*.py")):
+        name = module.relative_to(cfg.config_path)
+        target = (SITE / "source" / name).with_suffix(".html")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        style = HtmlFormatter(full=True, title=str(name), linenos="inline", lineanchors="L", anchorlinenos=True, cssstyles="", style="friendly",
+                              wrapcode=True)
+        target.write_text(highlight(module.read_text(encoding="utf-8"), PythonLexer(), style), encoding="utf-8")
+
+
+def mathml(match: re.Match) -> str:
+    "One equation as MathML, which browsers show without any script or font from elsewhere."
+    from latex2mathml.converter import convert
+
+    display, tex = match[1], unescape(match[2])
+    return convert(tex, display="block" if display == "display" else "inline")
+
+
+def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
+    "Step 5 for one page."
+    up = "../" * (len(path.relative_to(SITE).parts) - 1)
+    docs, code = cfg.doc_host + cfg.doc_baseurl + "/", f"{cfg.git_url}/blob/{cfg.branch}/"
+
+    def to_page(m: re.Match) -> str:
+        page, _, anchor = m[1].partition("#")
+        known = ids.get(page, set())
+        # a method without an entry of its own: the entry of its class
+        anchor = anchor if anchor in known else anchor.split(".")[0] if anchor.split(".")[0] in known else ""
+        return f'href="{up}{page}{"#" + anchor if anchor else ""}"'
+
+    def to_code(m: re.Match) -> str:
+        return f'href="{up}source/{m[1].removesuffix(".py")}.html{"#L-" + m[2] if m[2] else ""}"'
+
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(rf'href="{re.escape(docs)}([^"]*)"', to_page, text)
+    text = re.sub(rf'href="{re.escape(code)}([^"#]*)(?:#L(\d+))?"(?: target="_blank")?', to_code, text)
+    text = re.sub(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, text, flags=re.S)
+    text = re.sub(r'\s*<(?:link|script)[^>]*/katex@[^>]*>(?:</script>)?', "", text)
+    path.write_text(text, encoding="utf-8")
+
+
+class Links(HTMLParser):
+    "The links, loaded addresses and ids of a page."
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.links, self.loads, self.ids = set(), set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        a = {k: v or "" for k, v in attrs}
+        self.ids |= {a[k] for k in ("id", "name") if k in a}
+        if tag in ("a", "area") and "href" in a:
+            self.links.add(a["href"])
+        elif tag == "link" and a.get("rel") in ("stylesheet", "icon", "preload", "modulepreload"):
+            self.loads.add(a.get("href", ""))
+        elif tag in ("script", "img", "iframe", "source", "video", "audio") and a.get("src"):
+            self.loads.add(a["src"])
+
+
+def problems() -> list[str]:
+    "Step 6: broken links, and anything a page would load from elsewhere."
+    pages = {p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8")) for p in SITE.rglob("*.html")}
+    out = []
+    for name, page in pages.items():
+        for address in sorted(page.links | page.loads):
+            parts = urlsplit(address)
+            if parts.scheme or parts.netloc:
+                if address in page.loads and parts.scheme != "data":
+                    out.append(f"{name}: loads {address} from elsewhere")
+                elif ".example/" in address + "/":
+                    out.append(f"{name}: {address} does not exist")
+                continue
+            target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path))) if parts.path else name
+            if (SITE / target).is_dir():
+                target = os.path.join(target, "index.html")
+            if not (SITE / target).is_file():
+                out.append(f"{name}: {address} leads nowhere")
+            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids | {"top"}:
+                out.append(f"{name}: {address}: no such place on that page")
+    return out
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    from nbdev.config import get_config
+
+    cfg = get_config()
+    page_notebooks(cfg)
+    render()
+    source_pages(cfg)
+    paths = sorted(p for p in SITE.rglob("*.html") if "source" not in p.relative_to(SITE).parts)
+    ids = {p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8")).ids for p in paths}
+    for path in paths:
+        mend_page(path, cfg, ids)
+    found = problems()
+    if found:
+        print("The site was built, with these faults:", *found, sep="\n  ", file=sys.stderr)
+        return 1
+    print(f"{len(paths)} pages in {SITE}/: open {SITE}/index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
