@@ -62,7 +62,7 @@ def pack(
         order = list(texts); random.Random(derive_seed(seed, "mixture", name, n_pass)).shuffle(order)
         for i in range(0, len(order), batch):
             if have >= need: break
-            for ids in tokenizer(order[i:i + batch], add_special_tokens=False)["input_ids"]:
+            for ids in tokenizer(order[i:i + batch], add_special_tokens=False, verbose=False)["input_ids"]:
                 parts += [ids, [eos]]; lengths.append(len(ids) + 1); have += len(ids) + 1
     ends = np.cumsum([0, *lengths]); begun = int(np.searchsorted(ends, need))      # ends[begun - 1] < need <= ends[begun]
     passes = (begun - (ends[begun] - need)/lengths[begun - 1])/len(texts) if need else 0.

@@ -8,8 +8,6 @@ __all__ = ['SHAPES', 'MIXED', 'Fact', 'sentences', 'extract_facts', 'pattern_phr
 
 # %% ../nbs/11_synthesis.ipynb #a4be2250
 import hashlib, random, re
-from bisect import bisect
-from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Iterable, Iterator
@@ -173,9 +171,9 @@ def _dialogue(f, s, r, others):
 def _cloze(f, s, r, others):
     words = [w for w in re.findall(r"[A-Za-z]{5,}", s) if w.lower() not in _STOP and s.count(w) == 1] or re.findall(r"\w+", s)[-1:]
     gap = r.choice(words)
-    ask = r.choice(("Fill in the gap: {}", "Which word is missing? {}", "{}\n(one word was left out)", "Complete: {}", "Cloze, from a text on " + _named(f.subject) + ": {}"))
+    ask = r.choice(("Fill in the gap: {}", "Which word is missing? {}", "{}\n(one word was left out)", "Complete: {}", "Cloze, from a text on {1}: {0}"))
     tell = r.choice(("{}", "The missing word: {}", "{} fits.", "({})", "It reads \"{}\" there."))
-    return ask.format(s.replace(gap, "____", 1)), tell.format(gap)
+    return ask.format(s.replace(gap, "____", 1), _named(f.subject)), tell.format(gap)
 
 def _choice(f, s, r, others):
     pair = [s, r.choice(others)]; r.shuffle(pair); right = pair.index(s)
@@ -276,7 +274,7 @@ def _until(rows: Iterator[dict], n_tokens: int, tokenizer: Any) -> tuple[list[di
     "Rows up to the one that reaches the budget, and their tokens."
     kept, total = [], 0
     while total < n_tokens and (chunk := list(islice(rows, 512))):
-        for row, ids in zip(chunk, tokenizer([as_text(r) for r in chunk], add_special_tokens=False)["input_ids"]):
+        for row, ids in zip(chunk, tokenizer([as_text(r) for r in chunk], add_special_tokens=False, verbose=False)["input_ids"]):
             if total >= n_tokens: break
             kept.append(row); total += len(ids)
     return kept, total

@@ -19,7 +19,7 @@ from ..tiny import tiny_documents, tiny_lm
 class Characters:
     eos_token_id = 0
     def __init__(self): self.calls = 0
-    def __call__(self, texts, add_special_tokens=True):
+    def __call__(self, texts, add_special_tokens=True, **options):
         assert add_special_tokens is False; self.calls += len(texts)
         return {"input_ids": [[ord(c) for c in t] for t in texts]}
 

@@ -26,7 +26,7 @@ def document(text, i=0, title="lib.name"): return Document(f"d{i}", text, "test"
 
 # %% ../../nbs/tests/test_synthesis.ipynb #6ddf19c3
 @settings(max_examples=150, deadline=None)
-@given(texts, st.sampled_from(["", "lib.name", "lib.Class.name", "A long title, with words"]))
+@given(texts, st.sampled_from(["", "lib.name", "lib.Class.name", "A long title, with words", "{0} {stem} %s"]))
 def test_spans_are_exact_and_apart(text, title):
     facts = extract_facts(document(text, title=title))
     for f in facts:
@@ -47,7 +47,7 @@ def test_sentences_lose_nothing(text):
 @settings(max_examples=60, deadline=None)
 @given(texts, st.integers(0, 10**6))
 def test_every_shape_keeps_the_words(text, seed):
-    facts = extract_facts(document(text))
+    facts = extract_facts(document(text, title=("{0} {stem} %s", "lib.name")[seed % 2]))
     others = [f.statement for f in facts]
     for f in facts:
         for shape in SHAPES:
