@@ -1,6 +1,6 @@
 """Build the site into _docs/: with Quarto where it is installed, otherwise with smalldocs, from the same notebooks.
 
-1. Copy nbs/ and mark exported cells so that the site shows their code below the signature.
+1. Copy nbs/ and mark exported cells, so that the site shows their code below the signature, and the others as not to run.
 2. Let nbdev make the pages' notebooks (signatures, links): build/nbs -> _proc.
 3. Give pages and links the same names. nbdev drops the number (`40_loss.ipynb` is `loss.html`); Quarto follows that
    by itself, smalldocs does not, so for smalldocs the notebooks in _proc are renamed.
@@ -27,7 +27,18 @@ ROOT = Path(__file__).resolve().parent.parent
 COPY, PROC, SITE = Path("build/nbs"), Path("_proc"), Path("_docs")
 NUMBER = re.compile(r"^\d+[a-zA-Z0-9]*_")  # what nbdev drops from the name of a page
 # What Quarto reads and smalldocs does not, or what would put an address that does not exist yet into the pages.
-ONLY_QUARTO = (("format", "html", "html-math-method"), ("format", "html", "embed-resources"), ("website", "site-url"), ("website", "repo-url"), ("website", "repo-branch"))
+ONLY_QUARTO = (("format", "html", "html-math-method"), ("format", "html", "grid"), ("website", "site-url"), ("website", "repo-url"), ("website", "repo-branch"))
+
+
+def opening(cell: dict) -> list[dict]:
+    "The first cell in two: nbdev makes front matter of title and quoted sentence, and would drop what follows them."
+    found = re.match(r"(# .*\n+)((?:>.*\n?)*)", "".join(cell["source"]) + "\n")
+    if cell["cell_type"] != "markdown" or not found:
+        return [cell]
+    sentence = " ".join(line.lstrip("> ").strip() for line in found[2].splitlines())
+    rest = "".join(cell["source"])[found.end():].strip()
+    head = cell | {"source": [found[1], "\n", f"> {sentence}\n"] if sentence else [found[1]]}
+    return [head] + ([cell | {"id": "opening", "source": rest.splitlines(keepends=True)}] if rest else [])
 
 
 def page_notebooks(cfg) -> None:
@@ -40,12 +51,36 @@ def page_notebooks(cfg) -> None:
     shutil.copytree("nbs", COPY, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_*cache"))
     for path in COPY.rglob("*.ipynb"):
         nb = json.loads(path.read_text(encoding="utf-8"))
+        nb["cells"][:1] = opening(nb["cells"][0])
         for cell in nb["cells"]:
             if cell["cell_type"] == "code":
-                source = re.sub(r"^#\|\s*export\s*$", "#| exports", "".join(cell["source"]), flags=re.M)
+                source, exported = re.subn(r"^#\|\s*export\s*$", "#| exports", "".join(cell["source"]), flags=re.M)
+                # signatures need exported cells only; nbdev would also run any other cell with an import in it
+                if not exported and "show_doc(" not in source and not re.match(r"#\|\s*export|%", source):
+                    source = "#| eval: false\n" + source
                 cell["source"] = source.splitlines(keepends=True)
         path.write_text(json.dumps(nb), encoding="utf-8")
     proc_nbs(str(COPY), force=True, n_workers=int(os.environ.get("WORKERS", "2")))
+
+
+def tidy_pages() -> None:
+    "One signature for each name, not two: where the exported code follows, nbdev's entry keeps only heading and link."
+    for path in PROC.rglob("*.ipynb"):
+        nb = json.loads(path.read_text(encoding="utf-8"))
+        for cell, after in zip(nb["cells"], nb["cells"][1:] + [{"source": ""}]):
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code" and "show_doc(" in source and "".join(after["source"]).startswith("#| code-fold"):
+                for out in cell["outputs"]:
+                    text = "".join(out.get("data", {}).get("text/markdown", ""))
+                    out["data"] = {"text/markdown": re.sub(r"^(.*?^#+ [^\n]*\n).*", r"\1", text, flags=re.S | re.M)}
+        for cell in nb["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code" and source.startswith("#| code-fold"):
+                code = source.split("\n", 2)[2]
+                imports = all(re.match(r"(from|import|[ )]|#|$)", line) for line in code.splitlines())
+                source = '#| code-fold: true\n#| code-summary: "Imports"\n' + code if imports else code
+                cell["source"] = source.splitlines(keepends=True)
+        path.write_text(json.dumps(nb), encoding="utf-8")
 
 
 def rename_pages() -> None:
@@ -74,6 +109,7 @@ def rename_pages() -> None:
 
 def render() -> None:
     "Steps 3 and 4."
+    tidy_pages()
     built = PROC / SITE
     if shutil.which("quarto"):
         subprocess.run(["quarto", "render", "--no-cache"], cwd=PROC, check=True)
@@ -82,7 +118,7 @@ def render() -> None:
 
         rename_pages()
         for warning in build(PROC, quiet=True).warnings:
-            if "broken link" not in warning:  # step 6 finds those, in the finished pages
+            if "broken link" not in warning and "output-file" not in warning:  # both are seen to here
                 print(f"smalldocs: {warning}", file=sys.stderr)
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.move(built, SITE)
@@ -156,24 +192,27 @@ class Links(HTMLParser):
 def problems() -> list[str]:
     "Step 6: broken links, and anything a page would load from elsewhere."
     pages = {p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8")) for p in SITE.rglob("*.html")}
-    out = []
+    faults: dict[str, list[str]] = {}
     for name, page in pages.items():
         for address in sorted(page.links | page.loads):
             parts = urlsplit(address)
+            fault = target = ""
             if parts.scheme or parts.netloc:
                 if address in page.loads and parts.scheme != "data":
-                    out.append(f"{name}: loads {address} from elsewhere")
+                    fault = f"{address} is loaded from elsewhere"
                 elif ".example/" in address + "/":
-                    out.append(f"{name}: {address} does not exist")
-                continue
-            target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path))) if parts.path else name
-            if (SITE / target).is_dir():
-                target = os.path.join(target, "index.html")
-            if not (SITE / target).is_file():
-                out.append(f"{name}: {address} leads nowhere")
-            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids | {"top"}:
-                out.append(f"{name}: {address}: no such place on that page")
-    return out
+                    fault = f"{address} does not exist"
+            else:
+                target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path))) if parts.path else name
+                if (SITE / target).is_dir():
+                    target = os.path.normpath(os.path.join(target, "index.html"))
+                if not (SITE / target).is_file():
+                    fault = f"{target} is linked, but is not there"
+                elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids | {"top"}:
+                    fault = f"{target}#{parts.fragment} is linked, but there is no such place on that page"
+            if fault:
+                faults.setdefault(fault, []).append(name)
+    return [f"{fault}: on {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "") for fault, names in faults.items()]
 
 
 def main() -> int:
