@@ -21,7 +21,7 @@ from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
 from .core import Document, bootstrap_cell, check, derive_seed, read_jsonl, unit_hash, write_jsonl
 
 langdetect.DetectorFactory.seed = 0  # its guesses are random otherwise
-logging.getLogger().addFilter(lambda r: "Unable to detect language" not in str(r.msg))
+logging.getLogger().addFilter(lambda r: "Unable to detect language" not in str(r.msg))  # one line for each text without a letter: noise
 
 # %% ../nbs/50_evaluate.ipynb #72067618
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|resp|eq|fig|al|approx|no|ref)|\b[A-Z])\.$", re.I)
