@@ -48,7 +48,7 @@ readme: $(STAMP)  ## write README.md from nbs/index.ipynb
 	@$(BIN)/python tools/readme.py
 
 lab: $(STAMP)  ## JupyterLab on the notebooks
-	@$(BIN)/jupyter lab --notebook-dir=nbs nbs/index.ipynb
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=nbs nbs/index.ipynb
 
 clean:  ## remove what was built; runs/ and .venv stay
 	@rm -rf _docs _proc build dist *.egg-info .pytest_cache .hypothesis

@@ -25,6 +25,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY, PROC, SITE = Path("build/nbs"), Path("_proc"), Path("_docs")
+BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")  # what notebooks may link to as ../NAME
 NUMBER = re.compile(r"^\d+[a-zA-Z0-9]*_")  # what nbdev drops from the name of a page
 # What Quarto reads and smalldocs does not, or what would put an address that does not exist yet into the pages.
 ONLY_QUARTO = (("format", "html", "html-math-method"), ("format", "html", "grid"), ("website", "site-url"), ("website", "repo-url"), ("website", "repo-branch"))
@@ -49,10 +50,15 @@ def page_notebooks(cfg) -> None:
     _build_modidx(skip_exists=True)
     shutil.rmtree(COPY, ignore_errors=True)
     shutil.copytree("nbs", COPY, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_*cache"))
+    for name in BESIDE:
+        shutil.copy(name, COPY)
     for path in COPY.rglob("*.ipynb"):
         nb = json.loads(path.read_text(encoding="utf-8"))
         nb["cells"][:1] = opening(nb["cells"][0])
         for cell in nb["cells"]:
+            if cell["cell_type"] == "markdown":
+                source = re.sub(rf"\]\(\.\./(?=({'|'.join(BESIDE)})\))", "](", "".join(cell["source"]))
+                cell["source"] = source.splitlines(keepends=True)
             if cell["cell_type"] == "code":
                 source, exported = re.subn(r"^#\|\s*export\s*$", "#| exports", "".join(cell["source"]), flags=re.M)
                 # signatures need exported cells only; nbdev would also run any other cell with an import in it

@@ -38,8 +38,8 @@ def fenced(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def output(out, name: str, pictures: dict[str, bytes]) -> str:
-    "One stored output of a code cell as Markdown; pictures are added to `pictures`."
+def output(out, name: str, pictures: dict[str, bytes], alt: str) -> str:
+    "One stored output of a code cell as Markdown; pictures, described by `alt`, are added to `pictures`."
     if out.output_type == "stream":
         return fenced(out.text) if out.name == "stdout" and out.text.strip() else ""
     data = out.get("data", {})
@@ -47,7 +47,7 @@ def output(out, name: str, pictures: dict[str, bytes]) -> str:
         if kind in data:
             raw = data[kind]
             pictures[f"{name}.{suffix}"] = raw.encode() if suffix == "svg" else base64.b64decode(raw)
-            return f"![]({PICTURES}/{name}.{suffix})"
+            return f"![{alt}]({PICTURES}/{name}.{suffix})"
     if "text/markdown" in data:
         return outside_fences(data["text/markdown"], from_top)
     if "text/html" in data:
@@ -71,7 +71,8 @@ def build() -> tuple[str, dict[str, bytes]]:
         if code and "echo: false" not in flags:
             parts.append(fenced(code, "python"))
         if "output: false" not in flags:
-            parts += [output(o, f"cell-{n}-{i}", pictures) for i, o in enumerate(cell.outputs)]
+            alt = next((f.partition(":")[2].strip().strip("\"'") for f in sorted(flags) if f.startswith("fig-alt:")), "")
+            parts += [output(o, f"cell-{n}-{i}", pictures, alt) for i, o in enumerate(cell.outputs)]
     return NOTE + "\n" + "\n\n".join(p.strip() for p in parts if p.strip()) + "\n", pictures
 
 
