@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 import datasets, torch
 from torch.nn import functional as F
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging as hf_logging
 from trl import SFTConfig, SFTTrainer
@@ -150,6 +150,7 @@ def train(
     with tempfile_or(out) as folder:
         config = sft_config(settings, model.device, folder, save_steps, **trl)
         trainer = LabelTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer, callbacks=[Report(report), *callbacks])
+        trainer.remove_callback(PrinterCallback)
         data = trainer.train_dataset
         labelled = labelled_tokens(data)
         t = time.perf_counter()
