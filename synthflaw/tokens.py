@@ -132,7 +132,7 @@ def density_peaks(
         here = np.where((nearest == p) & (np.abs(pos - x[at[p]]) < .15), excess, -1)
         top = [int(w) for w in np.argsort(-here, kind="stable")[:8] if here[w] > 0 and here[w] >= .3*here.max()]
         if not top: continue
-        names = sorted((token_text(tokenizer, w) for w in top), key=lambda t: not (t.strip().isalpha() and len(t.strip()) > 2))[:2]  # words first
+        names = sorted((token_text(tokenizer, w) for w in top), key=lambda t: (not (t.strip().isalpha() and len(t.strip()) > 2), t[:1] != " "))[:2]  # words first
         out.append(dict(token=token_text(tokenizer, top[0]), tokens=names, x=float(x[at[p]]), y=float(d_s[at[p]]), excess=float(excess[top[0]])))
     return out
 
@@ -152,7 +152,7 @@ def plot_token_density(
     "Token-frequency densities of natural and synthetic text, with the tokens named where the synthetic one peaks."
     import matplotlib.pyplot as plt
     peaks = density.get("peaks", []) if peaks is None else peaks
-    ax = plt.subplots(figsize=(8, 4.2))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(9, 4.2))[1] if ax is None else ax
     x = np.asarray(density["x"]); top = max(max(density["natural"]), max(density["synthetic"]))
     for side in ("natural", "synthetic"):
         ax.plot(x, density[side], color=KIND_COLORS[side], lw=1.8, label=f"{side} text")
@@ -169,7 +169,7 @@ def plot_token_density(
     named = list(dict.fromkeys(plain(t) for p in peaks for t in p.get("tokens", [p["token"]])))[:4]
     ax.set(xlabel="log10 of the token's frequency in natural text", ylabel="density over the text's tokens", ylim=(0, 1.04*max([top, *[v + h for _, v, _, h in boxes]])),
            title="Synthetic text has peaks of its own: " + ", ".join(f"“{t}”" for t in named) if peaks else "Synthetic text has no peak of its own")
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 # %% ../nbs/20_tokens.ipynb #90e05f3d
