@@ -1,15 +1,17 @@
 """Build the site into _docs/: with Quarto where it is installed, otherwise with smalldocs, from the same notebooks.
 
-1. Copy nbs/ and mark exported cells, so that the site shows their code below the signature, and the others as not to run.
-2. Let nbdev make the pages' notebooks (signatures, links): build/nbs -> _proc.
+1. Copy nbs/ and write the entries: each exported cell shows its code, under a heading with a link to the module.
+   (nbdev would run the cells again to print each signature a second time and would hide the code.)
+2. Let nbdev make the pages' notebooks, build/nbs -> _proc: front matter, hidden cells, links from names to entries.
 3. Give pages and links the same names. nbdev drops the number (`40_loss.ipynb` is `loss.html`); Quarto follows that
    by itself, smalldocs does not, so for smalldocs the notebooks in _proc are renamed.
 4. Render.
 5. Mend the pages: addresses of the site and of the code become links within the site, equations become MathML.
 6. Check every link and that nothing is loaded from elsewhere; a failure is an error.
 
-No file that git knows is touched. The site needs no network: it can be opened from the folder.
+Nothing is run and no file that git knows is touched. The site needs no network: it can be opened from the folder.
 """
+import ast
 import json
 import os
 import re
@@ -42,7 +44,25 @@ def opening(cell: dict) -> list[dict]:
     return [head] + ([cell | {"id": "opening", "source": rest.splitlines(keepends=True)}] if rest else [])
 
 
-def page_notebooks(cfg) -> None:
+def exported(cell: dict) -> list[dict]:
+    "An exported cell as the page shows it: an entry for each public name, and the code; imports are folded."
+    from nbdev.doclinks import NbdevLookup
+
+    code = re.sub(r"^#\|\s*exports?\s*\n", "", "".join(cell["source"]))
+    body = ast.parse(code).body
+    out = []
+    for n, node in enumerate(body):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            source = NbdevLookup().code(node.name)
+            link = f"[source]({source}){{.entry-source}}\n\n" if source else ""
+            text = f"---\n\n{link}### {node.name}\n"
+            out.append({"cell_type": "markdown", "id": f"{cell['id']}-{n}", "metadata": {}, "source": text.splitlines(keepends=True)})
+    if body and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body):
+        code = '#| code-fold: true\n#| code-summary: "Imports"\n' + code
+    return out + [cell | {"source": code.splitlines(keepends=True)}]
+
+
+def page_notebooks() -> None:
     "Steps 1 and 2."
     from nbdev.doclinks import _build_modidx
     from nbdev.serve import proc_nbs
@@ -55,38 +75,21 @@ def page_notebooks(cfg) -> None:
     for path in COPY.rglob("*.ipynb"):
         nb = json.loads(path.read_text(encoding="utf-8"))
         nb["cells"][:1] = opening(nb["cells"][0])
+        cells = []
         for cell in nb["cells"]:
+            source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
-                source = re.sub(rf"\]\(\.\./(?=({'|'.join(BESIDE)})\))", "](", "".join(cell["source"]))
-                cell["source"] = source.splitlines(keepends=True)
+                source = re.sub(rf"\]\(\.\./(?=({'|'.join(BESIDE)})\))", "](", source)
+                cells.append(cell | {"source": source.splitlines(keepends=True)})
+            elif re.match(r"#\|\s*exports?\s*\n", source):
+                cells += exported(cell)
+            else:
+                cells.append(cell)
+        for cell in cells:
             if cell["cell_type"] == "code":
-                source, exported = re.subn(r"^#\|\s*export\s*$", "#| exports", "".join(cell["source"]), flags=re.M)
-                # signatures need exported cells only; nbdev would also run any other cell with an import in it
-                if not exported and "show_doc(" not in source and not re.match(r"#\|\s*export|%", source):
-                    source = "#| eval: false\n" + source
-                cell["source"] = source.splitlines(keepends=True)
-        path.write_text(json.dumps(nb), encoding="utf-8")
+                cell["source"] = ["#| eval: false\n", *cell["source"]]
+        path.write_text(json.dumps(nb | {"cells": cells}), encoding="utf-8")
     proc_nbs(str(COPY), force=True, n_workers=int(os.environ.get("WORKERS", "2")))
-
-
-def tidy_pages() -> None:
-    "One signature for each name, not two: where the exported code follows, nbdev's entry keeps only heading and link."
-    for path in PROC.rglob("*.ipynb"):
-        nb = json.loads(path.read_text(encoding="utf-8"))
-        for cell, after in zip(nb["cells"], nb["cells"][1:] + [{"source": ""}]):
-            source = "".join(cell["source"])
-            if cell["cell_type"] == "code" and "show_doc(" in source and "".join(after["source"]).startswith("#| code-fold"):
-                for out in cell["outputs"]:
-                    text = "".join(out.get("data", {}).get("text/markdown", ""))
-                    out["data"] = {"text/markdown": re.sub(r"^(.*?^#+ [^\n]*\n).*", r"\1", text, flags=re.S | re.M)}
-        for cell in nb["cells"]:
-            source = "".join(cell["source"])
-            if cell["cell_type"] == "code" and source.startswith("#| code-fold"):
-                code = source.split("\n", 2)[2]
-                imports = all(re.match(r"(from|import|[ )]|#|$)", line) for line in code.splitlines())
-                source = '#| code-fold: true\n#| code-summary: "Imports"\n' + code if imports else code
-                cell["source"] = source.splitlines(keepends=True)
-        path.write_text(json.dumps(nb), encoding="utf-8")
 
 
 def rename_pages() -> None:
@@ -115,7 +118,6 @@ def rename_pages() -> None:
 
 def render() -> None:
     "Steps 3 and 4."
-    tidy_pages()
     built = PROC / SITE
     if shutil.which("quarto"):
         subprocess.run(["quarto", "render", "--no-cache"], cwd=PROC, check=True)
@@ -136,21 +138,28 @@ def source_pages(cfg) -> None:
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer
 
+    format = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=True, style="friendly")
+    looks = "body { margin: 1.5rem; font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff } pre { font-size: 13px } .linenos, .linenos a { color: #999; text-decoration: none }"
     for module in sorted(cfg.lib_path.rglob("*.py")):
         name = module.relative_to(cfg.config_path)
         target = (SITE / "source" / name).with_suffix(".html")
         target.parent.mkdir(parents=True, exist_ok=True)
-        style = HtmlFormatter(full=True, title=str(name), linenos="inline", lineanchors="L", anchorlinenos=True, cssstyles="", style="friendly",
-                              wrapcode=True)
-        target.write_text(highlight(module.read_text(encoding="utf-8"), PythonLexer(), style), encoding="utf-8")
+        home = "../" * len(target.relative_to(SITE).parent.parts) + "index.html"
+        code = highlight(module.read_text(encoding="utf-8"), PythonLexer(), format)
+        target.write_text(f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>
+<style>{format.get_style_defs(".highlight")} .highlight {{ background: none }} {looks}</style></head>
+<body><p><a href="{home}">{cfg.title}</a> / {name}</p>{code}</body></html>""", encoding="utf-8")
 
 
 def mathml(match: re.Match) -> str:
     "One equation as MathML, which browsers show without any script or font from elsewhere."
     from latex2mathml.converter import convert
 
-    display, tex = match[1], unescape(match[2])
-    return convert(tex, display="block" if display == "display" else "inline")
+    tex = re.sub(r"\\operatorname\*?\{(\w+)\}", r"\\text{\1}", unescape(match[2]))  # the converter has operators of one symbol only
+    text = convert(tex, display="block" if match[1] == "display" else "inline")
+    # TeX sets a thin space between a function's name and what follows it
+    return re.sub(r"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<mfrac>)(?<!<msubsup>)(<mi>(?:log|exp|max|min)</mi>)(?=<(?:mi|mn|msu|mfrac|mtext))",
+                  r'\1<mspace width="0.167em" />', text)
 
 
 def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
@@ -161,8 +170,8 @@ def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
     def to_page(m: re.Match) -> str:
         page, _, anchor = m[1].partition("#")
         known = ids.get(page, set())
-        # a method without an entry of its own: the entry of its class
-        anchor = anchor if anchor in known else anchor.split(".")[0] if anchor.split(".")[0] in known else ""
+        if anchor not in known:  # methods stand in the entry of their class, private names have none
+            anchor = "" if anchor.startswith("_") else anchor.split(".")[0]
         return f'href="{up}{page}{"#" + anchor if anchor else ""}"'
 
     def to_code(m: re.Match) -> str:
@@ -226,7 +235,7 @@ def main() -> int:
     from nbdev.config import get_config
 
     cfg = get_config()
-    page_notebooks(cfg)
+    page_notebooks()
     render()
     source_pages(cfg)
     paths = sorted(p for p in SITE.rglob("*.html") if "source" not in p.relative_to(SITE).parts)
