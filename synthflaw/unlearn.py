@@ -102,13 +102,13 @@ def plan_rows(
     settings: UnlearnSettings,  # tokens, replay_ratio, forget_on, seq_len and seed
 ) -> tuple[datasets.Dataset, dict]:  # columns input_ids, labels, ref; {"tokens": {...}, "passes": {...}, "labelled": {...}}
     "All rows of a run in order, and the account of them."
-    s, eos = settings, tokenizer.eos_token_id
+    s, eos, forget, replay = settings, tokenizer.eos_token_id, list(forget), list(replay)
     check(eos is not None, "tokenizer", type(tokenizer).__name__, "one with an end token")
     share = 1/(1 + s.replay_ratio)
     turns = np.array(schedule({"forget": share, "replay": 1 - share}, s.tokens//s.seq_len))  # (rows,)
     encode = {"forget": lambda r: forget_flags(r, tokenizer, s.forget_on), "replay": lambda r: forget_flags(text_of(r), tokenizer)}
     x, y, passes = np.empty((len(turns), s.seq_len), np.int64), np.empty((len(turns), s.seq_len), np.int64), {}
-    for name, items in (("forget", list(forget)), ("replay", list(replay))):
+    for name, items in (("forget", forget), ("replay", replay)):
         mine = turns == name
         check(mine.any() or name == "replay" and not s.replay_ratio, "tokens", s.tokens, f"enough for at least one {name} row at replay_ratio={s.replay_ratio} and seq_len={s.seq_len}")
         x[mine], flags, passes[name] = pack_flags(items, int(mine.sum()), encode[name], eos, s.seq_len, s.seed, name)
