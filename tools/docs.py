@@ -139,7 +139,7 @@ def source_pages(cfg) -> None:
     from pygments.lexers import PythonLexer
 
     format = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=True, style="friendly")
-    looks = "body { margin: 1.5rem; font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff } pre { font-size: 13px } .linenos, .linenos a { color: #999; text-decoration: none }"
+    looks = "body { margin: 1.5rem; font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff } pre { font-size: 13px } .highlight a, .highlight .linenos { color: #999; text-decoration: none }"
     for module in sorted(cfg.lib_path.rglob("*.py")):
         name = module.relative_to(cfg.config_path)
         target = (SITE / "source" / name).with_suffix(".html")
