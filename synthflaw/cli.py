@@ -97,7 +97,7 @@ def results_text(
         lines.append(f"{name:<15}" + "".join(f"{m['metrics'][c]['mean']:>11.3f}" if m["metrics"][c]["mean"] is not None else f"{'–':>11}" for c in cols))
     for title, key in (("instruction following of the -Chat models", "contrasts"), ("pattern rate of the -Chat models", "pattern_contrasts")):
         lines += ["", f"contrasts in {title} (mean [95% interval])"]
-        lines += [f"  {k:<30}{show_cell(c) if c.get('mean') is not None else 'null: ' + c.get('reason', 'not defined')}" for k, c in results[key].items()]
+        lines += [f"  {k:<34}{show_cell(c) if c.get('mean') is not None else 'null: ' + c.get('reason', 'not defined')}" for k, c in results[key].items()]
     c = results["cost"]
     return "\n".join(lines + ["", f"cost: unlearning {c['unlearn_tokens']:,} tokens, refinement {c['refine_tokens']:,} ({c['unlearn_tokens']/c['refine_tokens']:.1%})"])
 
@@ -105,7 +105,7 @@ def results_text(
 def run_study(args) -> dict:
     "`synthflaw study`."
     from synthflaw.report import write_report
-    from synthflaw.study import PRESETS, Preset, study, study_stages
+    from synthflaw.study import PRESETS, Preset, quiet, study, study_stages
     from dataclasses import replace
     check(args.preset in PRESETS, "preset", args.preset, f"one of {', '.join(PRESETS)}")
     types = {k: type(getattr(PRESETS["nano"], k)) for k in Preset.__dataclass_fields__ if k != "name"}
@@ -114,7 +114,7 @@ def run_study(args) -> dict:
     if args.from_scratch: changes["scratch_tokens"] = 20_480_000
     preset = replace(PRESETS[args.preset], **changes)
     show = Progress(study_stages(args.out, preset, args.seeds), preset.batch_size*preset.seq_len)
-    t = time.time()
+    t = time.time(); quiet()
     try: results = study(preset, args.seeds, args.out, args.jobs, args.threads, show)
     finally: show.close()
     report = write_report(args.out)
