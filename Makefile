@@ -33,13 +33,12 @@ test: $(STAMP)  ## all notebooks and all tests (under 15 minutes on 2 cores)
 	$(SAY) '2/4  README.md is what nbs/index.ipynb gives'
 	@$(BIN)/python tools/readme.py --check
 	$(SAY) '3/4  every notebook runs'
-	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
+	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing $(FLAGS)
 	$(SAY) '4/4  tests of the installed package'
 	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q
 
-test-all: test  ## the same, and then the cells marked slow
-	$(SAY) 'every notebook runs, slow cells included'
-	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing --flags slow
+test-all: $(STAMP)  ## the same with the cells marked slow; a passing run is recorded in TESTED.md
+	@start=$$(date +%s); $(MAKE) test FLAGS='--flags slow' && $(BIN)/python tools/record.py $$start
 
 docs: $(STAMP)  ## the site, into _docs/ (with Quarto where it is installed)
 	@$(TEST) $(BIN)/python tools/docs.py
