@@ -8,7 +8,6 @@ __all__ = ['length_matched', 'embed', 'fold_auc', 'separability', 'tsne', 'plot_
 # %% ../nbs/22_embedding.ipynb #299ff3d8
 from typing import Iterable, Sequence
 import numpy as np
-import torch
 from openTSNE import TSNE
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold

@@ -192,7 +192,7 @@ def plot_ppl_density(
             ax.fill_between(grid, -i, -i + y, color=KIND_COLORS[side], alpha=.3, lw=0, label=f"{side} text" if not i else None)
             ax.plot(grid, np.where(y > .005, y - i, np.nan), color=KIND_COLORS[side], lw=1.3)
             ax.plot([m, m], [-i, -i + np.interp(m, grid, y)], color=KIND_COLORS[side], lw=1.3, ls=(0, (3, 2)))
-    first, last = next(iter(stages)), max(gap, key=lambda k: abs(gap[k] - gap[next(iter(gap))]))
+    first, last = next(iter(stages)), max(list(gap)[1:] or list(gap), key=gap.get)
     title = f"{last}: the median gap between natural and synthetic text\ngoes from {gap[first]:+.2f} nats ({first}) to {gap[last]:+.2f}" if len(stages) > 1 else f"{first}: natural text is {gap[first]:+.2f} nats from synthetic text"
     ax.set(yticks=[-i for i in range(len(stages))], yticklabels=list(stages), xlabel="log perplexity of a document (nats per token)\ncurves scaled in each row; dashed: median",
            ylabel="stage", title=title, ylim=(-len(stages) + .9, 1.0), xlim=(grid[0], grid[-1]))

@@ -8,7 +8,7 @@ __all__ = ['NEUTRAL_PROMPTS', 'phrase_regex', 'phrase_spans', 'pattern_rate', 'n
 
 # %% ../nbs/23_overfit.ipynb #670f86c5
 import re
-from typing import Any, Callable, Iterable, Sequence
+from typing import Any, Iterable, Sequence
 import numpy as np
 import torch
 from .core import Document, bootstrap_cell, check, derive_seed

@@ -127,13 +127,16 @@ def density_peaks(
     least = min_height*max(d_n.max(), d_s.max())
     at = signal.find_peaks(np.pad(d_s - d_n, 1), height=least, prominence=least/2)[0] - 1
     excess, pos, out = s/s.sum() - n/n.sum(), token_positions(n), []
+    def crest(i):  # the top of the synthetic curve beside a peak of the difference
+        near = np.flatnonzero(np.abs(x - x[i]) < .08)
+        return int(near[np.argmax(d_s[near])])
     nearest = np.abs(pos[:, None] - x[at][None]).argmin(1) if len(at) else np.zeros(len(n), int)  # (V,) the peak each token is closest to
     for p in sorted(range(len(at)), key=lambda p: d_n[at[p]] - d_s[at[p]])[:k]:
         here = np.where((nearest == p) & (np.abs(pos - x[at[p]]) < .15), excess, -1)
         top = [int(w) for w in np.argsort(-here, kind="stable")[:8] if here[w] > 0 and here[w] >= .3*here.max()]
         if not top: continue
         names = sorted((token_text(tokenizer, w) for w in top), key=lambda t: (not (t.strip().isalpha() and len(t.strip()) > 2), t[:1] != " "))[:2]  # words first
-        out.append(dict(token=token_text(tokenizer, top[0]), tokens=names, x=float(x[at[p]]), y=float(d_s[at[p]]), excess=float(excess[top[0]])))
+        out.append(dict(token=token_text(tokenizer, top[0]), tokens=names, x=float(x[crest(at[p])]), y=float(d_s[crest(at[p])]), excess=float(excess[top[0]])))
     return out
 
 # %% ../nbs/20_tokens.ipynb #8815f6a4

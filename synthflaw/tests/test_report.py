@@ -16,7 +16,8 @@ import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from ..core import MODELS, bootstrap_cell, seed_cell, write_json, write_jsonl
 from ..overfit import analyse
-from ..report import CONTRASTS, headline, highlight, pick_prompts, read_answers, results_table, standing, verdicts, write_report
+from ..report import headline, highlight, pick_prompts, read_answers, results_table, standing, verdicts, write_report
+from ..study import CONTRASTS
 from ..synthesis import pattern_phrases, synthesize
 from ..tiny import tiny_documents, tiny_lm
 
@@ -70,8 +71,8 @@ def test_page_is_whole_safe_and_complete(tmp_path, analysis):
     assert headline(results) in said and "2.5% of the 4,000" in said and "no drop" in said
     for name in ("scores", "contrasts", "tokens", "ppl", "tsne"): assert (tmp_path/"figures"/f"{name}.png").exists()
 
-def test_same_folder_same_bytes(tmp_path, analysis):
-    make_run(tmp_path, analysis=analysis)
+def test_same_folder_same_bytes(tmp_path):
+    make_run(tmp_path, seeds=(0,))
     assert write_report(tmp_path).read_bytes() == write_report(tmp_path).read_bytes()
 
 EVIL = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*191 }} {% raw %} \"quoted\" $\\frac{1}"
