@@ -57,10 +57,10 @@ def bounded_forgetting_loss(
 
 # %% ../nbs/40_loss.ipynb #e5e57cfb
 def _logps(logps, mask):
-    "As `_masked`, for log-probabilities: a positive one is an error; a masked one becomes -1, where every derivative is tame."
+    "As `_masked`, for log-probabilities: a positive one is an error."
     logps, mask = _masked(logps, mask, "logps")
     check(not bool((logps > 1e-4).any()), "logps", f"{logps.max().item():.4g} at most" if logps.numel() else "", "log-probabilities, none above 0 (are these raw logits?)")
-    return logps.masked_fill(~mask, -1.), mask
+    return logps, mask
 
 # %% ../nbs/40_loss.ipynb #c2c60220
 def weighted_logp_loss(

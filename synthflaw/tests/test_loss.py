@@ -8,7 +8,8 @@ __all__ = ['D', 'few', 'shapes', 'seeds', 'nonpositive', 'case', 'test_log1mexp_
            'test_the_gradient_identities', 'test_label_logps_is_shifted_and_masked', 'test_hidden_states_give_the_same',
            'test_defect_2_labels_are_no_indices', 'test_defect_4_raw_logits_are_refused', 'test_kl_is_a_divergence',
            'test_defects_of_published_divergences', 'test_parts_of_a_step_sum_to_the_step', 'test_defect_8_is_seen',
-           'test_the_objective_is_the_weighted_sum', 'test_autocast_changes_nothing', 'test_an_all_masked_batch']
+           'test_the_objective_is_the_weighted_sum', 'test_weight_zero_is_absence_and_not_a_factor',
+           'test_autocast_changes_nothing', 'test_an_all_masked_batch']
 
 # %% ../../nbs/tests/test_loss.ipynb #c75cc37f
 import math
@@ -183,6 +184,15 @@ def test_the_objective_is_the_weighted_sum(seed, wf, wr, wk):
     assert_close(parts["forget"], bounded_forgetting_loss(*f)); assert_close(parts["replay"], replay_loss(*b)); assert not any(v.requires_grad for v in parts.values())
 
 # %% ../../nbs/tests/test_loss.ipynb #410c8e69
+def test_weight_zero_is_absence_and_not_a_factor():
+    broken, r = torch.full((1, 3), float("nan"), requires_grad=True), torch.tensor([[.5, .25]]).log().requires_grad_()
+    for kw in (dict(w_forget=0., w_kl=0.), dict(w_forget=0., kl=torch.tensor(.3))):
+        loss, parts = unlearning_objective(broken, None, r, None, **kw)
+        grads = torch.autograd.grad(loss, (broken, r), allow_unused=True)
+        assert loss.isfinite() and parts["forget"].isnan() and grads[0] is None and grads[1].isfinite().all()
+    assert not unlearning_objective(broken, None, r, None, w_forget=1e-9, w_kl=0.)[0].isfinite()
+
+# %% ../../nbs/tests/test_loss.ipynb #2c80fa7f
 def test_autocast_changes_nothing():
     z, r, y, mask = case(3, dtype=torch.float32)
     h, w = torch.randn(3, 5, 4), torch.randn(7, 4)
@@ -191,7 +201,7 @@ def test_autocast_changes_nothing():
     with torch.autocast("cpu", dtype=torch.bfloat16): inside = all_of()
     for a, b in zip(plain, inside): assert b.dtype == torch.float32; assert_close(a, b, rtol=0, atol=0)
 
-# %% ../../nbs/tests/test_loss.ipynb #2c80fa7f
+# %% ../../nbs/tests/test_loss.ipynb #49118505
 def test_an_all_masked_batch():
     z, r, y, _ = case(4); z.requires_grad_(); none = torch.full_like(y, -100)
     loss, parts = unlearning_objective(*label_logps(z, none), *label_logps(z, none), kl_to_ref(z, r, torch.zeros(3, 5)))

@@ -57,6 +57,8 @@ def test_defect_6_drawing_with_replacement_misses_much():
     ids, _, passes = pack_flags(list(range(n)), n//4, encode, 1, 8)
     drawn = np.random.default_rng(0).integers(0, n, n)  # as published: one random replay row a forget row
     assert len(set(ids[:, ::2].ravel())) == n and passes == 1. and len(set(drawn)) < .75*n
+    two = pack_flags(list(range(n)), n//2, encode, 1, 8)[0][:, ::2].reshape(2, n)
+    assert sorted(two[0]) == sorted(two[1]) and two[0].tolist() != two[1].tolist()  # a new order for every pass
 
 # %% ../../nbs/tests/test_unlearn.ipynb #29a45cb7
 @settings(max_examples=25, deadline=None)
@@ -172,14 +174,14 @@ def test_other_settings_run():
 
 # %% ../../nbs/tests/test_unlearn.ipynb #db20ce2b
 def test_stops_at_a_loss_that_is_not_finite(tmp_path):
-    class Break(TrainerCallback):  # a weight breaks after step 2
+    class Break(TrainerCallback):  # a weight breaks after step 3
         def on_step_end(self, args, state, control, model=None, **kw):
             kept.append(weights(model).clone())
-            if state.global_step == 2:
+            if state.global_step == 3:
                 with torch.no_grad(): next(model.parameters())[:] = float("nan")
     model, kept = copy.deepcopy(MODEL), []
-    with pytest.raises(Diverged, match="step 3: the loss is not finite .*smaller learning_rate") as e: unlearn(model, TOKENIZER, QA, DOCS, SMALL, out=tmp_path, callbacks=(Break(),))
-    assert torch.equal(weights(model), kept[0]) and len(e.value.history) == 2  # as before the update of step 2
+    with pytest.raises(Diverged, match="step 4: the loss is not finite .*smaller learning_rate") as e: unlearn(model, TOKENIZER, QA, DOCS, SMALL, out=tmp_path, callbacks=(Break(),))
+    assert torch.equal(weights(model), kept[1]) and not torch.equal(kept[0], kept[1]) and len(e.value.history) == 3  # as before the update of step 3
     assert (tmp_path/"model.safetensors").exists() and not (tmp_path/"unlearn.json").exists() and "forward" not in model.__dict__
 
 # %% ../../nbs/tests/test_unlearn.ipynb #4122339d
