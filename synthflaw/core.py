@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'MODEL_COLORS', 'KIND_COLORS', 'check', 'Document', 'fingerprint', 'unit_hash', 'derive_seed',
-           'seed_everything', 'set_threads', 'write_text', 'write_json', 'read_json', 'write_jsonl', 'read_jsonl',
-           'seed_cell', 'bootstrap_cell', 'show_cell', 'provenance', 'RunFolder', 'run_stage', 'theme', 'save_figure']
+           'seed_everything', 'set_threads', 'release_memory', 'write_text', 'write_json', 'read_json', 'write_jsonl',
+           'read_jsonl', 'seed_cell', 'bootstrap_cell', 'show_cell', 'provenance', 'RunFolder', 'run_stage', 'theme',
+           'save_figure']
 
 # %% ../nbs/00_core.ipynb #ae8b9cf4
 import hashlib, json, math, os, platform, random, subprocess, sys, time
@@ -84,7 +85,15 @@ def set_threads(
         for option in (-3, -1): ctypes.CDLL(None).mallopt(option, 1 << 30)
     except AttributeError: pass
 
-# %% ../nbs/00_core.ipynb #8372e4f1
+# %% ../nbs/00_core.ipynb #c1f539f0
+def release_memory() -> None:
+    "Give memory that is no longer used back to the system; a process that runs many stages stays small."
+    import ctypes, gc
+    gc.collect()
+    try: ctypes.CDLL(None).malloc_trim(0)
+    except AttributeError: pass  # not glibc
+
+# %% ../nbs/00_core.ipynb #8e836ca5
 def write_text(
     path: str | Path,  # where to; parent folders are made
     text: str,  # the whole content
@@ -95,7 +104,7 @@ def write_text(
     part.write_text(text, encoding="utf-8"); os.replace(part, path)
     return path
 
-# %% ../nbs/00_core.ipynb #8e836ca5
+# %% ../nbs/00_core.ipynb #26764659
 def write_json(
     path: str | Path,  # where to
     obj: Any,  # what JSON can write; NaN is refused
@@ -103,14 +112,14 @@ def write_json(
     "Write `obj` as indented JSON, atomically."
     return write_text(path, json.dumps(obj, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
-# %% ../nbs/00_core.ipynb #26764659
+# %% ../nbs/00_core.ipynb #7ba296ec
 def read_json(
     path: str | Path,  # a JSON file
 ) -> Any:  # its content
     "Read a JSON file."
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
-# %% ../nbs/00_core.ipynb #7ba296ec
+# %% ../nbs/00_core.ipynb #a91deaef
 def write_jsonl(
     path: str | Path,  # where to
     rows: Iterable[dict],  # one JSON object a line
@@ -118,7 +127,7 @@ def write_jsonl(
     "Write rows as JSON lines, atomically."
     return write_text(path, "".join(json.dumps(r, ensure_ascii=False, allow_nan=False) + "\n" for r in rows))
 
-# %% ../nbs/00_core.ipynb #a91deaef
+# %% ../nbs/00_core.ipynb #ed2fd7fa
 def read_jsonl(
     path: str | Path,  # a file with one JSON object a line
 ) -> list[dict]:  # the rows
@@ -130,7 +139,7 @@ def read_jsonl(
         except json.JSONDecodeError as e: raise ValueError(f"{path}, line {i} is not JSON ({e.msg}): {line[:80]!r}") from e
     return rows
 
-# %% ../nbs/00_core.ipynb #878224f7
+# %% ../nbs/00_core.ipynb #b2435c00
 def seed_cell(
     values: Iterable[float],  # one value a training seed
 ) -> dict:  # {"mean", "values", "ci95", "ci_kind", "n"}
@@ -146,7 +155,7 @@ def seed_cell(
         cell["ci95"] = [mean - half, mean + half]
     return cell
 
-# %% ../nbs/00_core.ipynb #b2435c00
+# %% ../nbs/00_core.ipynb #667ac44c
 def bootstrap_cell(
     values: Iterable[float],  # one value a prompt (or a document)
     seed: int = 0,  # seed of the resampling
@@ -163,7 +172,7 @@ def bootstrap_cell(
     return {"mean": float(x.mean()), "values": x.tolist() if keep else [], "ci95": [float(lo), float(hi)],
             "ci_kind": f"bootstrap over {over}", "n": n}
 
-# %% ../nbs/00_core.ipynb #65a6141d
+# %% ../nbs/00_core.ipynb #e4ea630e
 def show_cell(
     cell: dict | None,  # a cell, or None
     digits: int = 3,  # digits after the point
@@ -173,7 +182,7 @@ def show_cell(
     ci = cell.get("ci95")
     return f"{cell['mean']:.{digits}f}" + (f" [{ci[0]:.{digits}f}, {ci[1]:.{digits}f}]" if ci else "")
 
-# %% ../nbs/00_core.ipynb #f57d75a4
+# %% ../nbs/00_core.ipynb #d9ff5b5b
 def provenance(
     threads: int | None = None,  # threads of one process, where it matters
 ) -> dict:  # versions, machine, commit
@@ -189,7 +198,7 @@ def provenance(
     return {"versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
             "machine": platform.machine(), "cpus": os.cpu_count(), "threads": threads, "commit": commit()}
 
-# %% ../nbs/00_core.ipynb #93312680
+# %% ../nbs/00_core.ipynb #918adba6
 class RunFolder:
     "A folder with a manifest and resumable stages."
     def __init__(self,
@@ -214,7 +223,7 @@ class RunFolder:
         write_json(self._file(stage), {"stage": stage, "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"), **info})
         return info
 
-# %% ../nbs/00_core.ipynb #918adba6
+# %% ../nbs/00_core.ipynb #61edcaef
 def run_stage(
     run: RunFolder,  # the folder
     stage: str,  # name of the stage; may hold "/"
@@ -225,12 +234,12 @@ def run_stage(
     t = time.perf_counter(); info = fn() or {}
     return run.finish(stage, seconds=round(time.perf_counter() - t, 2), **info)
 
-# %% ../nbs/00_core.ipynb #7999e2ee
+# %% ../nbs/00_core.ipynb #b558db05
 MODELS = ("BaseLM", "NaturalLM", "SynthLM", "MixedLM", "RefineLM", "ReplayLM", "UnlearnLM")  # the models of the study, in order
 MODEL_COLORS = dict(zip(MODELS, ("#7a7a7a", "#009e73", "#d55e00", "#e69f00", "#0072b2", "#56b4e9", "#aa3377")))  # one colour each
 KIND_COLORS = {"natural": "#009e73", "synthetic": "#d55e00", "mixed": "#e69f00"}  # natural against synthetic text
 
-# %% ../nbs/00_core.ipynb #b558db05
+# %% ../nbs/00_core.ipynb #dadc1eca
 def theme() -> None:
     "Set the plot style of the book (seaborn on matplotlib)."
     import matplotlib as mpl, seaborn as sns
@@ -241,7 +250,7 @@ def theme() -> None:
         "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": .8, "font.family": "DejaVu Sans"})
     mpl.rcParams["svg.hashsalt"] = "synthflaw"  # the same figure gives the same file
 
-# %% ../nbs/00_core.ipynb #dadc1eca
+# %% ../nbs/00_core.ipynb #69b257e6
 def save_figure(
     fig,  # a matplotlib figure
     path: str | Path,  # where to; .png

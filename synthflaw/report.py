@@ -163,11 +163,12 @@ def plot_scores(
                 ax.plot(cell["mean"], i + off, "o", ms=9 if suffix else 6, mfc=fill, mec=MODEL_COLORS[m], mew=1.4)
             if metric == "if_strict" and (c := get(f"{m}-Chat", "if_shuffled")): ax.plot(c["mean"], i - .12, "x", color="#444444", ms=6)
         ax.grid(axis="y", visible=False)
-    chat = {m: c["mean"] for m in names if (c := get(f"{m}-Chat", "if_strict"))}; shown = {m: c["mean"] for m in names if (c := get(f"{m}-Chat", "pattern_rate"))}
-    best, worst = max(chat, key=chat.get), min(chat, key=chat.get); most = max(shown, key=shown.get) if shown else None
-    axes[0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - .5, -.6), xlim=(0, None), ylabel="model", xlabel="share of prompts followed strictly\n(filled: after SFT, open: before, ×: by chance)",
-                title=f"{best}-Chat follows most ({chat[best]:.2f}),\n{worst}-Chat least ({chat[worst]:.2f})")
-    axes[1].set(xlim=(0, None if any(shown.values()) else 1), xlabel="share of answers with the template's phrases\n(filled: after SFT, open: before)", title=f"{most}-Chat shows the template most ({shown[most]:.1%})\n" if most and shown[most] else "No answer after SFT shows the template\n")
+    chat = {m: c["mean"] for m in names if (c := get(f"{m}-Chat", "if_strict"))}; clear = [n for n, c in (results.get("contrasts") or {}).items() if standing(c) in ("found", "reversed")]
+    after = {m: c["mean"] for m in names if (c := get(f"{m}-Chat", "pattern_rate"))}; before = {m: c["mean"] for m in names if (c := get(m, "pattern_rate"))}
+    def most(d, when): return f"{when} {(top := max(d, key=d.get))} shows the template most ({d[top]:.0%})" if d and max(d.values()) > 0 else f"{when} no text shows the template"
+    axes[0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - .5, -.6), xlim=(-.02, 1.02), ylabel="model", xlabel="share of prompts followed strictly\n(filled: after SFT, open: before, ×: by chance)",
+                title=f"After SFT following is {min(chat.values()):.2f} to {max(chat.values()):.2f};\n" + ("no contrast excludes 0" if not clear else "these contrasts exclude 0: " + ", ".join(clear)))
+    axes[1].set(xlim=(-.02, 1.02), xlabel="share of answers with the template's phrases\n(filled: after SFT, open: before)", title=f"{most(before, 'Before SFT')},\n{most(after, 'after it')}")
     return fig
 
 # %% ../nbs/61_report.ipynb #42970aa9

@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'SEEN', 'SCORED', 'UNSEEN', 'CONTRASTS', 'Preset', 'study_pools', 'make_data', 'base_lm', 'make_arm',
            'more_text', 'save_whole', 'make_chat', 'ppl_cell', 'measure', 'counted_families', 'seed_scores',
            'model_names', 'over_seeds', 'summarize', 'Stage', 'study_stages', 'pretrain_stage', 'analysis_stage',
-           'quiet', 'run_stages', 'study', 'recorded_study']
+           'quiet', 'run_stages', 'study', 'recorded_study', 'recorded_ledger']
 
 # %% ../nbs/60_study.ipynb #2987a293
 import ctypes, multiprocessing, os, shutil, signal, time
@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 import numpy as np
-from .core import (MODELS, Document, RunFolder, bootstrap_cell, check, derive_seed, fingerprint, provenance, read_json, read_jsonl,
+from .core import (MODELS, Document, RunFolder, bootstrap_cell, check, derive_seed, fingerprint, provenance, read_json, read_jsonl, release_memory,
                             seed_cell, set_threads, unit_hash, write_json, write_jsonl)
 from .corpus import load_documents, split_pools
 from .evaluate import COMPOSITES, FAMILIES, best_constant, instruction_examples, score, scored_families, verdict, write_answers
@@ -363,6 +363,7 @@ def _work(name, fn, args):
     def report(step, steps, loss):
         if _QUEUE is not None: _QUEUE.put((name, step, steps, loss))
     info = fn(*args, report=report) or {}
+    release_memory()
     return {"seconds": round(time.perf_counter() - t, 2), **info}
 
 # %% ../nbs/60_study.ipynb #c407e037
@@ -434,3 +435,9 @@ def recorded_study(
     root = Path(list(find_spec("synthflaw").submodule_search_locations)[0])/"data"/"study"
     check((root/f"{name}.json").exists(), "name", name, f"one of {', '.join(sorted(f.stem for f in root.glob('*.json')))}")
     return read_json(root/f"{name}.json")
+
+# %% ../nbs/60_study.ipynb #9e36d333
+def recorded_ledger() -> list[dict]:  # {"step", "seed", "config", "models", ...}
+    "Every configuration that was tried on the way to the recorded study."
+    from importlib.util import find_spec
+    return read_jsonl(Path(list(find_spec("synthflaw").submodule_search_locations)[0])/"data"/"study"/"tuning.jsonl")
