@@ -78,14 +78,21 @@ _CLAIMS = (  # name, table of contrasts, contrast, expected sign, question, {sta
         "not found": "It was not found: SynthLM-Chat and NaturalLM-Chat differ by no more than chance may give"}),
     ("pattern_regain", "pattern_contrasts", "regain", -1, "Does unlearning remove the template from the answers?", {
         "found": "Answers of UnlearnLM-Chat carry the template's phrases less often than those of SynthLM-Chat", "reversed": "On the contrary: answers of UnlearnLM-Chat carry the template's phrases more often than those of SynthLM-Chat",
-        "not found": "No removal was found: UnlearnLM-Chat and SynthLM-Chat differ by no more than chance may give"}))
+        "not found": "No removal was found: UnlearnLM-Chat and SynthLM-Chat differ by no more than chance may give"}),
+    ("pattern_before", "pattern_contrasts", "drop_before_sft", -1, "And before SFT: had the model picked up the template?", {
+        "found": "Yes: shown the prompts as plain text, SynthLM writes in the template's phrases more often than NaturalLM", "reversed": "On the contrary: SynthLM writes in the template's phrases less often than NaturalLM",
+        "not found": "It was not found: SynthLM and NaturalLM differ by no more than chance may give"}),
+    ("pattern_regain_before", "pattern_contrasts", "regain_before_sft", -1, "And before SFT: does unlearning remove it?", {
+        "found": "Yes: UnlearnLM writes in the template's phrases less often than SynthLM", "reversed": "On the contrary: UnlearnLM writes in the template's phrases more often than SynthLM",
+        "not found": "No removal was found: UnlearnLM and SynthLM differ by no more than chance may give"}))
 
 def verdicts(
     results: dict,  # content of results.json
-) -> list[dict]:  # {"name", "question", "standing", "sentence", "cell"} for drop, regain, pattern, pattern_regain
+) -> list[dict]:  # {"name", "question", "standing", "sentence", "cell"} for drop, regain, pattern, pattern_regain, and before SFT
     "The findings of a study in words, computed from its contrasts."
     out = []
     for name, table, contrast, sign, question, words in _CLAIMS:
+        if name.endswith("_before") and contrast not in results.get(table, {}): continue  # runs that measured nothing before SFT
         cell = results.get(table, {}).get(contrast); s = standing(cell, sign)
         numbers = f"{' − '.join(CONTRASTS[contrast])}: {show_cell(cell)}, {cell['ci_kind']}, n = {cell['n']}" if s != "not decided" else "no interval was measured"
         out.append(dict(name=name, question=question, standing=s, sentence=f"{words.get(s, 'This run cannot decide it')} ({numbers}).", cell=cell))
@@ -94,15 +101,16 @@ def verdicts(
 # %% ../nbs/61_report.ipynb #dbcafe6c
 def headline(
     results: dict,  # content of results.json
-) -> str:  # two sentences
-    "The verdict in two sentences."
+) -> str:  # two sentences, a third where the pattern showed before SFT
+    "The verdict in two or three sentences."
     s = {v["name"]: v["standing"] for v in verdicts(results)}
     drop = {"found": "Instruction following drops after one-format synthetic text", "reversed": "Instruction following is higher, not lower, after one-format synthetic text",
             "not found": "No drop in instruction following was found after one-format synthetic text"}.get(s["drop"], "Whether instruction following drops was not decided")
     gain = {"found": "unlearning raises it", "reversed": "unlearning lowers it", "not found": "no effect of unlearning on it was found"}.get(s["regain"], "what unlearning does to it was not decided")
     shown = {"found": "The training template shows in the answers", "reversed": "The training template shows less than in the control", "not found": "The training template was not found in more answers than in the control's"}.get(s["pattern"], "Whether the training template shows in the answers was not decided")
     gone = {"found": "unlearning makes it rarer", "reversed": "unlearning makes it more frequent", "not found": "no effect of unlearning on it was found"}.get(s["pattern_regain"], "what unlearning does to it was not decided")
-    return f"{drop}; {gain}. {shown}; {gone}."
+    early = {"found": " Before SFT it shows" + {"found": ", and unlearning makes it rarer", "reversed": ", and unlearning makes it more frequent"}.get(s.get("pattern_regain_before"), "") + "."}.get(s.get("pattern_before"), "")
+    return f"{drop}; {gain}. {shown}; {gone}.{early}"
 
 # %% ../nbs/61_report.ipynb #8ec4522c
 def caveats(
