@@ -142,7 +142,7 @@ def run_pretrain(args) -> dict:
     from synthflaw.core import set_threads
     from synthflaw.corpus import load_documents
     from synthflaw.study import Stage, quiet
-    from synthflaw.train import NANO, pretrain_nano
+    from synthflaw.nano import NANO, pretrain_nano
     quiet(); set_threads(args.threads)
     show = Progress([Stage("pretrain", None, (), (), 1.)], NANO.batch_size*NANO.max_length)
     show("start", "pretrain", 0, 0, None)

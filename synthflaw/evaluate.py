@@ -180,8 +180,8 @@ _FORMAT = (
 def _without(rng, topic, p): return _text(rng, topic, low=5, high=22, avoid=rf"\b{p['forbidden_words'][0]}\b")
 
 def _with(rng, topic, p):
-    has = lambda s: all(re.search(rf"\b{w}\b", s, re.I) for w in p["keywords"])
-    return next((s for s in topic.sentences if has(s) and len(s.split()) <= 24), None)
+    text = _text(rng, topic, high=18)
+    return text and f"{text} {rng.choice(('See also', 'It is about', 'Related:', 'Think of'))} {' and '.join(p['keywords'])}."
 
 def _counted(rng, topic, p):
     n, less = p["num_words"], p["relation"] == "less than"

@@ -22,10 +22,11 @@ from .inference import paired_contrast, recovery
 from .lm import generate, load_lm, save_lm
 from .logprob import token_logps
 from .mixture import mix
+from .nano import pretrain_nano
 from .overfit import NEUTRAL_PROMPTS, analyse, next_token_kl, pattern_rate
 from .synthesis import as_text, pattern_phrases, synthesize
 from .tiny import tiny_documents, tiny_lm
-from .train import TrainSettings, continue_pretraining, packed_rows, pretrain_nano, sft
+from .train import TrainSettings, continue_pretraining, packed_rows, sft
 from .unlearn import UnlearnSettings, unlearn
 
 # %% ../nbs/60_study.ipynb #24deba35
