@@ -81,6 +81,7 @@ def set_threads(
     import ctypes, torch
     check(n >= 1, "n", n, "at least 1")
     torch.set_num_threads(n)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")  # compiled kernels, one a shape: the default of 1,024 held half a gigabyte
     try:  # mallopt(M_MMAP_THRESHOLD=-3, M_TRIM_THRESHOLD=-1): page faults were a tenth of a training step
         for option in (-3, -1): ctypes.CDLL(None).mallopt(option, 1 << 30)
     except AttributeError: pass
