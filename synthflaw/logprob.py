@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['Encoded', 'encode_rows', 'length_batches', 'pad_batch', 'evaluating', 'label_logps', 'encoded_logps', 'token_logps',
-           'perplexity', 'bigram_bits_per_byte', 'plot_ppl_density']
+           'perplexity', 'bigram_bits_per_byte', 'plot_ppl_density', 'plain_head', 'scored_hidden', 'chunked_logps',
+           'sliding_logps', 'likelihood_shift']
 
 # %% ../nbs/21_logprob.ipynb #6dc5d90e
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 from KDEpy import FFTKDE
+from scipy import stats
 from .core import KIND_COLORS, Document, check
 from .mixture import text_of
 
@@ -137,11 +139,13 @@ def perplexity(
     texts: Iterable[str | dict | Document],  # texts, documents, or prompt-completion rows (scored on the completion)
     batch_tokens: int = 4096,  # size of a batch, padding included
     max_length: int | None = None,  # tokens kept of each row; None: as many as the model has positions for
+    chunk: int | None = None,  # positions whose logits are held at once, see `chunked_logps`; None: those of a whole batch
 ) -> dict:  # {"ppl", "nll_per_token", "bits_per_byte", "n_tokens", "n_bytes", "per_document"}; per_document in nats per token
     "Perplexity over all scored tokens, with log perplexity document by document."
     limit = max_length or getattr(model.config, "max_position_embeddings", None)
     rows = encode_rows(texts, tokenizer, limit)
-    logps = encoded_logps(model, rows, tokenizer.pad_token_id or 0, batch_tokens)
+    pad = tokenizer.pad_token_id or 0
+    logps = encoded_logps(model, rows, pad, batch_tokens) if chunk is None else chunked_logps(model, rows, pad, batch_tokens, chunk)
     short = [i for i, a in enumerate(logps) if not len(a)]
     check(len(logps) > 0 and not short, "texts", f"{len(logps)} rows, of which {short[:5]} have nothing to score", "at least one row, each with at least two tokens (a completion: one)")
     nll, n, size = -math.fsum(float(a.sum(dtype=np.float64)) for a in logps), sum(map(len, logps)), sum(r.n_bytes for r in rows)
@@ -198,3 +202,99 @@ def plot_ppl_density(
            ylabel="stage", title=title, ylim=(-len(stages) + .9, 1.0), xlim=(grid[0], grid[-1]))
     ax.grid(axis="y", visible=False); ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+# %% ../nbs/21_logprob.ipynb #d5b29b05
+def plain_head(
+    model,  # a causal language model
+) -> torch.nn.Module | None:  # its output layer; None if its logits are more than that
+    "The output layer, if the logits are its output and nothing else."
+    head, body = getattr(model, "get_output_embeddings", lambda: None)(), getattr(model, "base_model", None)
+    if head is None or body is None or body is model: return None
+    with evaluating(model):
+        x = torch.tensor([[0, 1]], device=model.device)
+        h = getattr(body(input_ids=x, use_cache=False), "last_hidden_state", None)
+        if h is None: return None
+        a, b = head(h).float(), model(input_ids=x, use_cache=False).logits.float()  # (1, 2, V)
+    return head if torch.allclose(a, b, atol=1e-2*float(b.abs().max()), rtol=0) else None
+
+# %% ../nbs/21_logprob.ipynb #41662bf1
+def scored_hidden(
+    model,  # a causal language model with width D
+    rows: list[Encoded],  # from `encode_rows`
+    pad: int = 0,  # any token id; padding is masked
+    batch_tokens: int = 4096,  # size of a batch, padding included
+    padding_side: str = "right",  # "right" or "left"
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:  # indices of rows, (S, D) hidden states before each scored token, (S,) scored tokens
+    "Hidden states at the positions that predict scored tokens, batch by batch."
+    for batch in length_batches([len(r.ids) for r in rows], batch_tokens):
+        batch = [i for i in batch if len(rows[i].ids) > rows[i].first]
+        if not batch: continue
+        x = pad_batch([rows[i].ids for i in batch], pad, padding_side, model.device); T = x["input_ids"].shape[1]
+        h = model.base_model(**x, use_cache=False).last_hidden_state  # (B, T, D)
+        start = torch.tensor([(T - len(rows[i].ids) if padding_side == "left" else 0) + rows[i].first for i in batch], device=h.device)  # (B,) first scored column
+        end = start + torch.tensor([len(rows[i].ids) - rows[i].first for i in batch], device=h.device)
+        t = torch.arange(T, device=h.device)[None]; mask = (t >= start[:, None]) & (t < end[:, None])  # (B, T)
+        yield batch, h[:, :-1][mask[:, 1:]], x["input_ids"][mask]
+
+# %% ../nbs/21_logprob.ipynb #bf457f21
+def chunked_logps(
+    model,  # a causal language model with V tokens
+    rows: list[Encoded],  # from `encode_rows`
+    pad: int = 0,  # any token id; padding is masked
+    batch_tokens: int = 4096,  # size of a batch, padding included
+    chunk: int = 512,  # positions whose logits are held at once: (chunk, V)
+    padding_side: str = "right",  # "right" or "left"
+) -> list[np.ndarray]:  # float32 nats, one array a row
+    "Label log-probabilities without the logits of a whole batch."
+    check(chunk >= 1, "chunk", chunk, "at least 1")
+    head = plain_head(model)
+    if head is None: return encoded_logps(model, rows, pad, batch_tokens, padding_side)
+    out = [np.zeros(0, np.float32) for _ in rows]
+    with evaluating(model):
+        for batch, h, y in scored_hidden(model, rows, pad, batch_tokens, padding_side):
+            parts = []
+            for a, b in zip(h.split(chunk), y.split(chunk)):  # (chunk, D), (chunk,)
+                z = head(a).float()  # (chunk, V)
+                parts.append(z.gather(-1, b[:, None])[:, 0] - z.logsumexp(-1))
+            lp = torch.cat(parts).cpu().numpy()
+            for i, v in zip(batch, np.split(lp, np.cumsum([len(rows[i].ids) - rows[i].first for i in batch])[:-1])): out[i] = v
+    return out
+
+# %% ../nbs/21_logprob.ipynb #229ccbd3
+def sliding_logps(
+    model,  # a causal language model
+    tokenizer,  # its tokenizer
+    texts: Iterable[str | dict | Document],  # texts of any length
+    window: int | None = None,  # tokens of a window; None: the model's context
+    stride: int | None = None,  # new tokens of each window; None: half a window
+    batch_tokens: int = 4096,  # size of a batch, padding included
+) -> list[np.ndarray]:  # float32 nats, one array a text: all its tokens but the first
+    "Log-probability of every token of texts of any length."
+    window = window or getattr(model.config, "max_position_embeddings", None) or 2048; stride = stride or max(1, window//2)
+    check(window >= 2, "window", window, "at least 2 tokens"); check(1 <= stride < window, "stride", stride, f"between 1 and window - 1 = {window - 1}")
+    pieces, owner = [], []
+    for k, text in enumerate(texts):
+        ids = tokenizer(text_of(text), verbose=False)["input_ids"]; done = 1
+        while done < len(ids):
+            end = min(len(ids), window if done == 1 else done + stride); start = max(0, end - window)
+            pieces.append(Encoded(ids[start:end], done - start, 0)); owner.append(k); done = end
+        if len(ids) < 2: pieces.append(Encoded(ids or [0], 1, 0)); owner.append(k)
+    out = chunked_logps(model, pieces, tokenizer.pad_token_id or 0, batch_tokens)
+    return [np.concatenate([o for o, w in zip(out, owner) if w == k]) for k in range(owner[-1] + 1)] if owner else []
+
+# %% ../nbs/21_logprob.ipynb #12d69df0
+def likelihood_shift(
+    before: Sequence[float],  # log perplexity of each document before, nats per token
+    after: Sequence[float],  # after, the same documents
+    n_boot: int = 2000,  # resamples of documents
+    seed: int = 0,  # of the resampling
+) -> dict:  # {"shift": cell in nats per token, "variance_ratio": cell}; each with "p"
+    "How far the log perplexities moved and how much narrower they became."
+    a, b = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    check(a.shape == b.shape and a.ndim == 1 and len(a) >= 4, "after", b.shape, f"as long as before, {a.shape}, at least 4 documents")
+    draw = np.random.default_rng(seed).integers(0, len(a), (n_boot, len(a)))  # (n_boot, N)
+    shift, logr = (b - a)[draw].mean(1), np.log(b[draw].var(1)/np.maximum(a[draw].var(1), 1e-12) + 1e-12)
+    def cell(value, star, back=lambda v: v):
+        se = max(star.std(), 1e-12)
+        return {"mean": float(back(value)), "values": [], "ci95": [float(back(q)) for q in np.percentile(star, [2.5, 97.5])], "ci_kind": "bootstrap over documents", "n": len(a), "p": float(2*stats.norm.sf(abs(value)/se))}
+    return {"shift": cell((b - a).mean(), shift), "variance_ratio": cell(np.log(b.var()/max(a.var(), 1e-12)), logr, np.exp)}
