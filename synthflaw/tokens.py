@@ -372,9 +372,10 @@ class Template:
     coverage: float  # share of the synthetic documents that match
     natural_coverage: float  # share of the natural documents that match
     p: float  # of this difference, permuting documents; the pattern was chosen on the same data
+    q_value: float  # of the n-gram that led to it: what the false-discovery rate is controlled over
     examples: tuple[str, ...] = ()  # some matching texts
 
-    def to_dict(self) -> dict: return {k: getattr(self, k) for k in ("pattern", "coverage", "natural_coverage", "examples")} | {"examples": list(self.examples), "p_value": self.p}
+    def to_dict(self) -> dict: return {k: getattr(self, k) for k in ("pattern", "coverage", "natural_coverage", "examples")} | {"examples": list(self.examples), "p_value": self.p, "q_value": self.q_value}
 
 # %% ../nbs/20_tokens.ipynb #110a6112
 def _chars(ids) -> str: return "".join(map(chr, ids))  # a token, a character: str.find then searches token by token
@@ -408,7 +409,7 @@ def _significant(natural_ids, synthetic_ids, max_n, level, min_docs, min_ratio):
     doc, col, at = map(np.concatenate, (doc, col, at)); order = np.argsort(doc, kind="stable"); doc, col, at = doc[order], col[order], at[order]
     A = sparse.csr_array((np.ones(len(doc), np.float32), (doc, col)), shape=(len(synthetic_ids), base)); A.sum_duplicates(); A.data[:] = 1
     by = np.concatenate([np.flatnonzero(good & (t["n"] == n)) for n in range(1, max_n + 1)])
-    return A, np.concatenate(ns), np.searchsorted(doc, np.arange(len(synthetic_ids) + 1)), col, at, t["natural_df"][by], t["n_natural"], t["p"][good].max()
+    return A, np.concatenate(ns), np.searchsorted(doc, np.arange(len(synthetic_ids) + 1)), col, at, t["natural_df"][by], t["n_natural"], t["p"][good].max(), t["q"][by]
 
 # %% ../nbs/20_tokens.ipynb #38f315cc
 def _pieces(docs, inside, ns, begin, col, at, rows, support):
@@ -440,7 +441,7 @@ def mine_templates(
     "Mine frequent gapped patterns that synthetic documents have and natural ones do not."
     found = _significant(natural_ids, synthetic_ids, max_n, level, min_docs, min_ratio)
     if found is None: return []
-    A, ns, begin, col, at, natural_df, n_natural, p_cut = found; rows, text = synthetic_ids, [_chars(r) for r in synthetic_ids]
+    A, ns, begin, col, at, natural_df, n_natural, p_cut, q = found; rows, text = synthetic_ids, [_chars(r) for r in synthetic_ids]
     alive, seeds, out = np.ones(len(rows), bool), ns > 1, []
     while len(out) < 4*k:
         count = np.where(seeds, A.T @ alive.astype(np.float32), 0)
@@ -458,30 +459,30 @@ def mine_templates(
         strings = [_chars(p) for p in pieces]
         hit = [d for d in np.flatnonzero(alive) if pieces and match_pieces(text[d], strings) is not None]
         if len(hit) < min_docs or sum(map(len, pieces)) < 2: seeds[g] = False; continue
-        alive[hit] = False; out.append((pieces, hit))
+        alive[hit] = False; out.append((pieces, hit, q[g]))
     return _finish(_merge(out, text), natural_ids, rows, text, tokenizer, min_ratio, min_docs, k, n_examples)
 
 # %% ../nbs/20_tokens.ipynb #adf3e5d2
 def _merge(found, text):
     "Fold variants that only add some tokens to another template into it."
     found = sorted(found, key=lambda f: sum(map(len, f[0]))); kept = []
-    for pieces, docs in found:  # shortest first
-        for j, (other, more) in enumerate(kept):
+    for pieces, docs, q in found:  # shortest first
+        for j, (other, more, qo) in enumerate(kept):
             if sum(map(len, other)) >= .6*sum(map(len, pieces)) and np.mean([match_pieces(text[d], [_chars(p) for p in other]) is not None for d in docs]) >= .9:
-                kept[j] = (other, more + docs); break
-        else: kept.append((pieces, docs))
-    return [p for p, _ in kept]
+                kept[j] = (other, more + docs, min(q, qo)); break
+        else: kept.append((pieces, docs, q))
+    return [(p, q) for p, _, q in kept]
 
 def _finish(patterns, natural_ids, rows, text, tokenizer, min_ratio, min_docs, k, n_examples):
     "Coverage of each pattern over all documents; patterns that natural text has as well fall away."
     out, plain = [], [_chars(r) for r in natural_ids]
-    for pieces in patterns:
+    for pieces, q in patterns:
         strings = [_chars(p) for p in pieces]
         hit = [d for d, t in enumerate(text) if match_pieces(t, strings) is not None]; a = sum(match_pieces(t, strings) is not None for t in plain)
         pattern = " … ".join(w for p in pieces if (w := " ".join(tokenizer.decode(list(p)).split())))
         if not pattern or len(hit) < min_docs or len(hit)/len(rows) < min_ratio*a/max(len(plain), 1): continue
         p = float(presence_p([a], [len(hit)], len(plain), len(rows))[0])
-        out.append(Template(pattern, pieces, len(hit)/len(rows), a/len(plain), p, tuple(tokenizer.decode(rows[d].tolist()) for d in hit[:n_examples])))
+        out.append(Template(pattern, pieces, len(hit)/len(rows), a/len(plain), p, float(q), tuple(tokenizer.decode(rows[d].tolist()) for d in hit[:n_examples])))
     return sorted(out, key=lambda t: (-t.coverage, t.pattern))[:k]
 
 # %% ../nbs/20_tokens.ipynb #43b2a367
