@@ -38,7 +38,7 @@ test: $(STAMP)  ## all notebooks and all tests (under 15 minutes on 2 cores)
 	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q
 
 test-all: $(STAMP)  ## the same with the cells marked slow; a passing run is recorded in TESTED.md
-	@start=$$(date +%s); $(MAKE) test FLAGS='--flags slow' && $(BIN)/python tools/record.py $$start
+	@start=$$(date +%s); SYNTHFLAW_SLOW=1 $(MAKE) test FLAGS="--flags slow" && $(BIN)/python tools/record.py $$start
 
 docs: $(STAMP)  ## the site, into _docs/ (with Quarto where it is installed)
 	@$(TEST) $(BIN)/python tools/docs.py

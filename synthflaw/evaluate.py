@@ -108,9 +108,17 @@ def _topic_words(half, count):
         return {"keywords": sorted(rng.sample(words, n))} if len(words) >= n else None
     return params
 
-_STEMS = "That is all|Read the manual|Ask for more|This is the end|Thanks for reading|See the examples|Check the source|Try it out|Keep it simple|Remember this|No more details|Use it with care".split("|")
-_TAILS = "| today| for now| my friend| about this| if needed| next time| in practice| at any time| and enjoy".split("|")
-_PHRASES = {half: tuple(p for a in _STEMS for b in _TAILS if (unit_hash(p := f"{a}{b}.", "phrase") < .75) == (half == "sft")) for half in ("sft", "eval")}
+_VERBS = "Follow Watch Open Keep Find Paint Carry Leave Share Count Trust Visit Guard Lift Enjoy Save".split()
+_HOW = "green small quiet open round early cold golden plain heavy clear narrow bright simple broken hidden gentle empty proud warm".split()
+_THINGS = "river table window garden letter stone bridge house tree mirror door cloud road mountain paper engine island market lamp forest ship corner tower".split()
+_ALL = [f"{v} the {h} {t}" for v in _VERBS for h in _HOW for t in _THINGS]
+_CLAUSES = {half: tuple(c for c in _ALL if (unit_hash(f"{c}.", "phrase") < .75) == (half == "sft")) for half in ("sft", "eval")}
+
+def _end_phrase(half):
+    def params(rng, topic):
+        first, *more = rng.sample(_CLAUSES[half], rng.choice((1, 2, 3)))
+        return {"end_phrase": " and ".join([first, *(c[0].lower() + c[1:] for c in more)]) + "."}
+    return params
 
 # %% ../nbs/50_evaluate.ipynb #0c9b5807
 def _then(change, **kw): return lambda rng, topic, p: (t := _text(rng, topic, **kw)) and change(t, topic, p)
@@ -181,7 +189,7 @@ def _without(rng, topic, p): return _text(rng, topic, low=5, high=22, avoid=rf"\
 
 def _with(rng, topic, p):
     text = _text(rng, topic, high=18)
-    return text and f"{text} {rng.choice(('See also', 'It is about', 'Related:', 'Think of'))} {' and '.join(p['keywords'])}."
+    return text and text + rng.choice((" See also ", " It is about ", " Related: ", " Think of ")) + " and ".join(f'"{w}"' for w in p["keywords"]) + "."
 
 def _counted(rng, topic, p):
     n, less = p["num_words"], p["relation"] == "less than"
@@ -197,7 +205,7 @@ _WORDS = (
     Family("required_words", "keywords:existence", True,
         ("Use the words {keywords}.", "Include {keywords}.", "The answer must contain {keywords}.", "Mention {keywords}.", "Make sure to write {keywords}."),
         ("Include the words {keywords} in your answer.", "Your answer has to mention {keywords}.", "Do not forget to use {keywords}."),
-        _with, _topic_words("sft", (1, 2)), _topic_words("eval", (1, 2))),
+        _with, _topic_words("sft", (1, 2, 3)), _topic_words("eval", (1, 2, 3))),
     Family("forbidden_word", "keywords:forbidden_words", True,
         ("Do not use the word {forbidden_words}.", "Avoid the word {forbidden_words}.", "Never write {forbidden_words}.", "The word {forbidden_words} is forbidden.", "Leave out the word {forbidden_words}."),
         ("Do not include the word {forbidden_words} in your answer.", "The word {forbidden_words} is not allowed.", "Write without the word {forbidden_words}."),
@@ -205,7 +213,7 @@ _WORDS = (
     Family("end_phrase", "startend:end_checker", True,
         ('End with the phrase "{end_phrase}"', 'Finish with "{end_phrase}"', 'The last words must be "{end_phrase}"', 'Close your answer with "{end_phrase}"', 'Your answer must end with "{end_phrase}"'),
         ('Finish your answer with the exact phrase "{end_phrase}"', 'The answer has to end with "{end_phrase}"', 'Let the last words be "{end_phrase}"'),
-        _then(lambda t, topic, p: f"{t} {p['end_phrase']}", high=18), _choice("end_phrase", *_PHRASES["sft"]), _choice("end_phrase", *_PHRASES["eval"])),
+        _then(lambda t, topic, p: f"{t} {p['end_phrase']}", high=18), _end_phrase("sft"), _end_phrase("eval")),
     Family("word_count", "length_constraints:number_words", True,
         ("Use {relation} {num_words} words.", "Answer with {relation} {num_words} words.", "The answer must have {relation} {num_words} words.", "Write {relation} {num_words} words.", "It should be {relation} {num_words} words long."),
         ("Your answer should contain {relation} {num_words} words.", "Make it {relation} {num_words} words.", "I want {relation} {num_words} words."),

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['command', 'environment', 'without_times', 'tiny_run', 'test_the_run_is_complete',
            'test_base_models_agree_with_themselves', 'test_pools_never_touch', 'test_same_seed_same_results',
-           'test_killed_and_continued', 'test_report_recomputes_from_answers', 'test_another_configuration_is_refused']
+           'test_killed_and_continued', 'killed_all_along', 'test_killed_in_every_stage',
+           'test_report_recomputes_from_answers', 'test_another_configuration_is_refused']
 
 # %% ../../nbs/tests/test_study.ipynb #c4368e9e
 import json, os, signal, subprocess, sys, time
@@ -63,7 +64,9 @@ def test_pools_never_touch(tiny_run):
     ids = lambda f, k: {r[k] for r in read_jsonl(run/"data"/"seed-0"/f"{f}.jsonl")}
     source, sft, evaluation = ids("source", "id"), ids("sft", "doc_id"), ids("eval", "doc_id")
     assert not source & sft and not source & evaluation and not sft & evaluation and not evaluation & ids("replay", "id")
-    assert ids("synthetic", "source_id") == source <= ids("mixed", "source_id")  # pairs in mixed formats are shorter: as many tokens hold the same facts and more
+    assert ids("synthetic", "source_id") == source == ids("mixed", "source_id")
+    facts = lambda f: [(r["source_id"], tuple(r["span"])) for r in read_jsonl(run/"data"/"seed-0"/f"{f}.jsonl")]
+    assert facts("synthetic") == facts("mixed")  # the same facts, pair by pair, in other formats
     assert not ids("sft", "prompt") & ids("eval", "prompt")
 
 # %% ../../nbs/tests/test_study.ipynb #c2944464
@@ -90,7 +93,33 @@ def test_killed_and_continued(tiny_run, tmp_path):
     assert all(after[k] == v for k, v in before.items())  # finished stages were not run again
     assert without_times(read_json(out/"results.json")) == without_times(read_json(run/"results.json"))
 
-# %% ../../nbs/tests/test_study.ipynb #68d99cbc
+# %% ../../nbs/tests/test_study.ipynb #98ed4796
+def killed_all_along(words, out, env, seed=0):
+    "Start, kill after one more stage and a random moment, start again, until it ends; how often it was killed."
+    import random
+    rng, kills = random.Random(seed), 0
+    finished = lambda: {f: f.stat().st_mtime_ns for f in (out/"stages").rglob("*.json")}
+    while True:
+        before = finished()
+        p = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while p.poll() is None and len(finished()) <= len(before): time.sleep(.05)
+        time.sleep(rng.uniform(0, 1.5))
+        if p.poll() is not None: break
+        p.send_signal(signal.SIGKILL); p.wait(); kills += 1; time.sleep(.5)
+        now = finished(); assert all(now[f] == t for f, t in before.items())  # no finished stage was run again
+    assert p.returncode == 0 and all(finished()[f] == t for f, t in before.items())
+    return kills
+
+# %% ../../nbs/tests/test_study.ipynb #34c87879
+@pytest.mark.skipif(os.environ.get("SYNTHFLAW_SLOW") != "1", reason="takes minutes: SYNTHFLAW_SLOW=1, as make test-all sets it")
+def test_killed_in_every_stage(tiny_run, tmp_path):
+    run, _ = tiny_run
+    out = tmp_path/"run"
+    kills = killed_all_along(command("study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 1), out, environment(tmp_path/"cache"))
+    assert kills >= 15
+    assert without_times(read_json(out/"results.json")) == without_times(read_json(run/"results.json"))
+
+# %% ../../nbs/tests/test_study.ipynb #0db5dc19
 def test_report_recomputes_from_answers(tiny_run, tmp_path):
     "`synthflaw report` gives the same numbers, and other numbers once an answer is changed."
     import shutil
@@ -106,7 +135,7 @@ def test_report_recomputes_from_answers(tiny_run, tmp_path):
     changed = read_json(copy/"results.json")["models"]["UnlearnLM-Chat"]["metrics"]
     assert changed["if_strict"]["mean"] == 0 and changed["degenerate_rate"]["mean"] == 1
 
-# %% ../../nbs/tests/test_study.ipynb #98ed4796
+# %% ../../nbs/tests/test_study.ipynb #de167ca8
 def test_another_configuration_is_refused(tiny_run, tmp_path):
     run, _ = tiny_run
     done = subprocess.run(command("study", "--preset", "tiny", "--seeds", 1, "--out", run), env=environment(tmp_path), capture_output=True, text=True, timeout=120)
