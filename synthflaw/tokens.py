@@ -235,6 +235,7 @@ def _fast_ids(texts, tokenizer):
     "Lists of ids, without the masks and copies of a full call where the tokenizer is a fast one."
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None: return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    backend.no_truncation(); backend.no_padding()  # an earlier call with truncation leaves it switched on
     return [e.ids for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
 # %% ../nbs/20_tokens.ipynb #a1c7a94a
