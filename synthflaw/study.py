@@ -45,8 +45,8 @@ class Preset:
     refine_tokens: int = 600_000  # natural tokens of RefineLM, after SynthLM's
     refine_lr: float = 1e-3  # its peak learning rate
     repair_tokens: int = 17_920  # forget and replay tokens together
-    repair_lr: float = 3e-4  # learning rate of the repair
-    w_forget: float = 0.3  # weight of the forgetting term; 0 in ReplayLM
+    repair_lr: float = 1e-3  # learning rate of the repair
+    w_forget: float = 0.1  # weight of the forgetting term; 0 in ReplayLM
     w_replay: float = 1.0  # weight of the replay term
     w_kl: float = 1.0  # weight of the KL term
     forget_on: str = "all"  # tokens to forget: "all" or "completion"
