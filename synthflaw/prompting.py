@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['ASK', 'ASK_MIXED', 'SCHEMA', 'Chunk', 'chunk_document', 'formats_of', 'ask', 'parse_reply', 'has_form', 'Request',
            'Reply', 'Engine', 'TemplateEngine', 'LocalEngine', 'EndpointEngine', 'StubServer', 'JsonLines',
-           'make_requests', 'rows_of', 'default_filters', 'Synthesis', 'write_pairs']
+           'make_requests', 'rows_of', 'default_filters', 'Synthesis', 'write_pairs', 'write_template_pairs']
 
 # %% ../nbs/14_prompting.ipynb #e87845a8
 import asyncio, json, os, re, time
-from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Protocol
-from .core import Document, RunFolder, check, derive_seed, fingerprint, read_json, read_jsonl, unit_hash, write_json, write_text
-from .filter import Filter, has_length, in_language, is_grounded, no_leak, NoNearDuplicate, surprise
-from .synthesis import extract_facts, qa_pair
+from .core import Document, RunFolder, check, derive_seed, fingerprint, read_jsonl, unit_hash, write_json, write_jsonl, write_text
+from .filter import Filter, NoNearDuplicate, apply_filters, has_length, in_language, is_grounded, no_leak, surprise
+from .synthesis import coverage, extract_facts, qa_pair, synthesize
 
 # %% ../nbs/14_prompting.ipynb #6ce9dce9
 @dataclass(frozen=True)
@@ -273,7 +273,8 @@ class EndpointEngine:
 
     async def _stream(self, requests: Iterable[Request]):
         from openai import AsyncOpenAI
-        import httpx
+        import httpx, logging
+        logging.getLogger("stamina").setLevel(logging.ERROR)      # tries are counted in each reply, not logged
         limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
         client = AsyncOpenAI(api_key=os.environ.get(self.key_env) or "none", base_url=self.base_url, max_retries=0, timeout=self.timeout, http_client=httpx.AsyncClient(limits=limits, timeout=self.timeout))
         requests, tasks, more = iter(requests), {}, True
@@ -524,3 +525,25 @@ def _commit(run: RunFolder, requests: list[Request], engine: Engine, n: int | No
         stream.close()
     for f in (cache_file, *files.values()): f.file.close()
     return Synthesis(made["qa"], made["rejects"], sum(r.n for r in used), len(requests) - at, len(good)/max(1, len(used)), tuple(tokens), None if full() else getattr(engine, "stopped", None))
+
+# %% ../nbs/14_prompting.ipynb #58d79ec8
+def write_template_pairs(
+    documents: Iterable[Document],  # documents with different ids
+    out: str | Path,  # the folder
+    formats: str | Iterable[str] = "single",  # see `synthesize`
+    n: int | None = None,  # pairs to keep; all if None
+    seed: int = 0,  # decides order, shapes and wording
+    leakage: Iterable[str] = (),  # evaluation prompts that must stay unseen
+    alike: float = .95,  # Jaccard index from which pairs are near-duplicates; a template is alike by design
+) -> Synthesis:
+    "Template pairs with their filters, files and card."
+    documents, leakage = list(documents), list(leakage); texts = {d.id: d.text for d in documents}
+    config = {"engine": "template", "model": "rules", "settings": {}, "formats": [formats] if isinstance(formats, str) else list(formats), "seed": seed, "n": n, "documents": len(documents),
+              "corpus": fingerprint([(d.id, d.text) for d in documents]), "licences": sorted({d.licence for d in documents}), "leakage": fingerprint(leakage)}
+    run = RunFolder(out, config)
+    rows = synthesize(documents, formats, n, seed=seed, on_short="return") if n and not leakage else synthesize(documents, formats, seed=seed)
+    filters = {"grounding": is_grounded(lambda r: texts[r["source_id"]], None, 0.), "leakage": no_leak(leakage), "near-duplicate": NoNearDuplicate(alike)}
+    kept, removed = apply_filters(({**r, "model": "rules", "prompt_hash": fingerprint(r["prompt"]), "request": r["id"], "parsed": "strict"} for r in rows), filters)
+    s = Synthesis(kept[:n], removed + [{**r, "filter": "surplus", "reason": "more pairs than n"} for r in kept[n:]] if n else removed, len(rows), 0, coverage(kept[:n], documents), (0, 0))
+    write_jsonl(run/"qa.jsonl", s.rows); write_jsonl(run/"rejects.jsonl", s.rejects); write_json(run/"summary.json", s.summary()); write_text(run/"card.md", _card(s, config))
+    return s
