@@ -62,8 +62,22 @@ def exported(cell: dict) -> list[dict]:
     return out + [cell | {"source": code.splitlines(keepends=True)}]
 
 
+def described(cell: dict, heading: str, sayings: dict[str, str]) -> dict:
+    "A cell with a picture, which gets an alternative text where its author gave none: its title, else what draws it, and the section."
+    source = "".join(cell["source"])
+    pictures = any(k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {}))
+    if not pictures or re.search(r"^#\|\s*fig-alt", source, re.M):
+        return cell
+    title = re.search(r"""title\s*=\s*(?:f?"([^"{}]+)"|f?'([^'{}]+)')|set_title\(\s*"([^"{}]+)\"""", source)
+    drawn = [sayings[name] for name in re.findall(r"\bplot_\w+", source) if name in sayings]
+    words = next(filter(None, title.groups()), "") if title else drawn[0] if drawn else "Figure"
+    text = f"{words.rstrip('.')}. Section: {heading}".replace("`", "")
+    return cell | {"source": [f"#| fig-alt: {json.dumps(text, ensure_ascii=False)}\n", *cell["source"]]}
+
+
 def page_notebooks() -> None:
     "Steps 1 and 2."
+    from nbdev.config import get_config
     from nbdev.doclinks import _build_modidx
     from nbdev.serve import proc_nbs
 
@@ -72,19 +86,22 @@ def page_notebooks() -> None:
     shutil.copytree("nbs", COPY, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_*cache"))
     for name in BESIDE:
         shutil.copy(name, COPY)
+    parsed = (ast.parse(module.read_text(encoding="utf-8")) for module in get_config().lib_path.glob("*.py"))
+    sayings = {node.name: ast.get_docstring(node) for tree in parsed for node in tree.body if isinstance(node, ast.FunctionDef) and ast.get_docstring(node)}
     for path in COPY.rglob("*.ipynb"):
         nb = json.loads(path.read_text(encoding="utf-8"))
         nb["cells"][:1] = opening(nb["cells"][0])
-        cells = []
+        cells, heading = [], ""
         for cell in nb["cells"]:
             source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
+                heading = (re.findall(r"^#+ (.+)$", source, re.M) or [heading])[-1]
                 source = re.sub(rf"\]\(\.\./(?=({'|'.join(BESIDE)})\))", "](", source)
                 cells.append(cell | {"source": source.splitlines(keepends=True)})
             elif re.match(r"#\|\s*exports?\s*\n", source):
                 cells += exported(cell)
             else:
-                cells.append(cell)
+                cells.append(described(cell, heading, sayings))
         for cell in cells:
             if cell["cell_type"] == "code":
                 cell["source"] = ["#| eval: false\n", *cell["source"]]
@@ -107,6 +124,7 @@ def rename_pages() -> None:
         more = yaml.safe_load((PROC / extra).read_text(encoding="utf-8"))
         for key, value in more.items():
             config[key] = {**value, **config.get(key, {})}
+    config["website"]["llms-txt"] = True
     for *parents, key in ONLY_QUARTO:
         part = config
         for p in parents:
