@@ -491,10 +491,9 @@ def replay_and_kl(
         at, z, q = labels[:, None], logits.detach(), ref_logits  # (n, V)
         lse, ref_lse = z.logsumexp(-1, keepdim=True), q.logsumexp(-1, keepdim=True)  # (n, 1)
         nll = (lse - z.gather(-1, at)).sum()
-        z -= lse; q -= ref_lse  # log p, log q
-        cross, own = z.clone() if w_kl else z, None
-        q_exp = q.exp()  # (n, V)
-        kl = torch.einsum("nv,nv->", q_exp, q.clamp_(min=LOGP_MIN)) - torch.einsum("nv,nv->", q_exp, cross.clamp_(min=LOGP_MIN))
-        g = z.exp_().mul_(w_replay + w_kl).sub_(q_exp, alpha=w_kl)
+        z.sub_(lse).clamp_(min=LOGP_MIN); q.sub_(ref_lse).clamp_(min=LOGP_MIN)  # log p, log p_ref
+        apart = q - z  # before the sum: no cancellation where the two are nearly the same
+        kl = torch.einsum("nv,nv->", q.exp_(), apart)
+        g = z.exp_().mul_(w_replay + w_kl).sub_(q, alpha=w_kl)
         g.scatter_add_(-1, at, torch.full_like(g[:, :1], -w_replay))
         return w_replay*nll + w_kl*kl, torch.stack([nll, kl]), g
