@@ -8,14 +8,18 @@
 2. A figure is asserted: a cell whose stored output is a picture is followed, before the next picture, by a cell with `assert`
    or `test_`.   (reported)
 3. Numbers in the prose stand in some output or code of the same notebook.   (reported)
-4. README.md equals nbs/index.ipynb (tools/readme.py --check).
+4. Every `synthflaw …` command in a shell block of the prose is one that the command line's parser takes.
+5. README.md equals nbs/index.ipynb (tools/readme.py --check).
 
 Exit status 1 if anything but what is only reported fails. One notebook at a time: it is slow by nature.
 """
 import argparse
+import contextlib
 import difflib
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -138,7 +142,7 @@ def unseen_numbers(nb) -> list[str]:
     for i, cell in enumerate(nb.cells):
         if cell.cell_type != "markdown":
             continue
-        prose = re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|```.*?```|\]\([^)]*\)|arXiv \S+|\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b", " ", cell.source, flags=re.S)
+        prose = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|\]\([^)]*\)|arXiv \S+|\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b", " ", cell.source, flags=re.S)
         for m in NUMBER.finditer(prose):
             value, digits = number(m[0]), len(m[0].partition(".")[2])
             if "." not in m[0] and abs(value) < 100:  # counts of things, chapter numbers
@@ -146,6 +150,29 @@ def unseen_numbers(nb) -> list[str]:
             percent = prose[m.end():m.end() + 2].strip().startswith("%")
             if not any(abs(value - k * scale) <= 0.51 * 10.0 ** -digits for k in known for scale in ((1, 100) if percent else (1,))):
                 out.append(f"cell {i}: {m[0]} in “…{prose[max(0, m.start() - 40):m.end() + 15].strip()}…”".replace("\n", " "))
+    return out
+
+
+def commands(nb) -> list[str]:
+    "The synthflaw commands in shell blocks of the prose, one line each."
+    prose = "\n".join(c.source for c in nb.cells if c.cell_type == "markdown")
+    lines = (line for block in re.findall(r"^```(?:sh|bash|shell)\n(.*?)^```", prose, re.M | re.S) for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines())
+    found = (re.search(r"(?:^|\s)(?:-m synthflaw\.cli|synthflaw) +([a-z].*)$", line) for line in lines if not re.match(r"\s*(#|pip )", line))
+    return [m[1] for m in found if m]
+
+
+def unknown_commands(nb) -> list[str]:
+    "4: commands that the parser refuses."
+    from synthflaw.cli import build_parser
+
+    out, parser = [], build_parser()
+    for command in commands(nb):
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said):
+                parser.parse_args(shlex.split(command, comments=True))
+        except SystemExit:
+            out.append(f"synthflaw {command}: {said.getvalue().strip().splitlines()[-1]}")
     return out
 
 
@@ -168,7 +195,9 @@ def main(argv=None) -> int:
                 faults = [f"does not run: {str(e).strip().splitlines()[-1][:300]}"]
             failed += bool(faults)
             print(f"{name}: {'STALE' if faults else 'fresh'} ({time.time() - start:.0f} s)", *faults, sep="\n  ", flush=True)
-        for what, found in (("not asserted", unasserted(nb)), ("only in prose", unseen_numbers(nb))):
+        unknown = unknown_commands(nb)
+        failed += bool(unknown)
+        for what, found in (("refused", unknown), ("not asserted", unasserted(nb)), ("only in prose", unseen_numbers(nb))):
             for line in found:
                 print(f"{name}: {what}: {line}")
     readme = subprocess.run([sys.executable, ROOT / "tools" / "readme.py", "--check"], cwd=ROOT, capture_output=True, text=True)
