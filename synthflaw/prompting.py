@@ -90,6 +90,18 @@ def ask(
     except TemplateError as e: raise ValueError(f"template={template[:60]!r} is not allowed: template must be Jinja with the variables text, title, n, examples ({e})") from None
 
 # %% ../nbs/14_prompting.ipynb #be88e71d
+def _objects(text: str) -> list[dict]:
+    "The whole objects with question and answer in a text that is no JSON."
+    found, at, decode = [], text.find("{"), json.JSONDecoder().raw_decode
+    for _ in range(200):                                                 # a bound on the work
+        if at < 0: break
+        try: x, end = decode(text, at)
+        except (json.JSONDecodeError, RecursionError): end = at + 1
+        else: found += [x] if isinstance(x, dict) and {"question", "answer"} <= x.keys() else []
+        at = text.find("{", end)
+    return found
+
+# %% ../nbs/14_prompting.ipynb #055460ed
 def parse_reply(
     text: str,  # what the model replied
     finished: bool = True,  # did it end by itself? the last pair of a cut reply is dropped
@@ -102,15 +114,17 @@ def parse_reply(
     except (json.JSONDecodeError, RecursionError):
         start = min((i for i in (body.find("["), body.find("{")) if i >= 0), default=-1)
         if start < 0: return [], "repaired", "no JSON in the reply"
-        try: found, how = repair_json(body[start:], return_objects=True), "repaired"
-        except (ValueError, RecursionError) as e: return [], "repaired", f"not repairable: {type(e).__name__}"
-        if not finished and isinstance(found, list) and found: found = found[:-1]
+        how = "repaired"
+        if not (found := _objects(body[start:])):                       # no object is whole
+            try: found = repair_json(body[start:], return_objects=True)
+            except (ValueError, RecursionError) as e: return [], how, f"not repairable: {type(e).__name__}"
+            if not finished or body.rstrip()[-1:] not in ("]", "}"): found = found[:-1] if isinstance(found, list) else []   # cut: the last pair is not whole
     if isinstance(found, dict): found = next((v for v in found.values() if isinstance(v, list)), [found])
     if not isinstance(found, list) or not found: return [], how, "no complete pair in the reply"
     good = [(x["question"].strip(), x["answer"].strip()) for x in found if isinstance(x, dict) and all(isinstance(x.get(k), str) and x[k].strip() for k in ("question", "answer"))]
     return good, how, None if good else "no object with question and answer"
 
-# %% ../nbs/14_prompting.ipynb #c0f06d21
+# %% ../nbs/14_prompting.ipynb #cac17d49
 _FORM = {"cloze": (lambda p, c: "___" in p, "no gap in the prompt"), "choice": (lambda p, c: bool(re.search(r"\bA\).*\bB\)", p, re.S)), "no options A) and B) in the prompt"),
          "steps": (lambda p, c: bool(re.search(r"1[.)]\s.*2[.)]\s", c, re.S)), "no numbered steps in the completion"), "table": (lambda p, c: c.count("|") >= 4, "no table row in the completion"),
          "dialogue": (lambda p, c: bool(re.match(r"\w+:", p) and re.match(r"\w+:", c)), "no speaker in prompt or completion")}
@@ -122,7 +136,7 @@ def has_form(
     test, why = _FORM.get(row["format"], (lambda p, c: True, ""))
     return None if test(row["prompt"], row["completion"]) else why
 
-# %% ../nbs/14_prompting.ipynb #0fb3c3b7
+# %% ../nbs/14_prompting.ipynb #96a81b1b
 @dataclass(frozen=True)
 class Request:
     "One prompt to answer."
@@ -150,7 +164,7 @@ class Engine(Protocol):
     def settings(self) -> dict: ...  # what decides the replies
     def __call__(self, requests: Iterable[Request]) -> Iterator[Reply]: ...
 
-# %% ../nbs/14_prompting.ipynb #5ddcec9d
+# %% ../nbs/14_prompting.ipynb #c9d178ad
 class TemplateEngine:
     "Answers by rule, from the facts of the passage."
     name, model = "template", "rules"
@@ -164,7 +178,7 @@ class TemplateEngine:
             pairs = [qa_pair(f, shape, f"{r.seed}:{i}", all_) for i, f in enumerate(facts[:r.n])]
             yield Reply(r.key, json.dumps([{"question": p, "answer": c} for p, c in pairs], ensure_ascii=False))
 
-# %% ../nbs/14_prompting.ipynb #35f8e940
+# %% ../nbs/14_prompting.ipynb #a6f91f52
 class LocalEngine:
     "A causal language model on this machine, with its chat template."
     name = "local"
@@ -195,7 +209,7 @@ class LocalEngine:
             out = generate(*self.lm, texts, self.max_new_tokens, False, self.block, self.temperature, seed)
             for r, t, g in zip(batch, texts, out): yield Reply(r.key, self.prefix + g.text, g.finished, None, (len(self.lm[1](t, verbose=False)["input_ids"]), g.n_tokens))
 
-# %% ../nbs/14_prompting.ipynb #883a7f97
+# %% ../nbs/14_prompting.ipynb #e54018ad
 def _retry_after(e: Exception) -> float | bool:
     "For stamina: seconds to wait, True for its own backoff, False to give up."
     import openai
@@ -207,7 +221,7 @@ def _retry_after(e: Exception) -> float | bool:
 
 class _Malformed(Exception): "A reply with status 200 that is no chat completion."
 
-# %% ../nbs/14_prompting.ipynb #e54018ad
+# %% ../nbs/14_prompting.ipynb #67efe250
 class EndpointEngine:
     "An OpenAI-compatible server, through a sliding window of requests."
     name = "endpoint"
@@ -233,7 +247,7 @@ class EndpointEngine:
         self.window, self.halved, self.spent, self.reserved, self.stopped = float(concurrency), 0, [0, 0], [0, 0], None
 
     def settings(self) -> dict:
-        return {"base_url": self.base_url, "max_new_tokens": self.max_new_tokens, "temperature": self.temperature, "schema": self.schema}
+        return {"max_new_tokens": self.max_new_tokens, "temperature": self.temperature, "schema": self.schema}
 
     def _cost(self, tokens) -> float: return (tokens[0]*self.prices[0] + tokens[1]*self.prices[1])/1e6
 
@@ -312,7 +326,7 @@ class EndpointEngine:
                 yield x
         finally: stop.set(); thread.join(timeout=self.timeout + 5)
 
-# %% ../nbs/14_prompting.ipynb #adecbb64
+# %% ../nbs/14_prompting.ipynb #6cb74e54
 class StubServer:
     "A small OpenAI-like server on loopback, for tests and measurements; a context manager."
     def __init__(self,
@@ -367,7 +381,7 @@ class StubServer:
 
     def __exit__(self, *_): self.loop.call_soon_threadsafe(self.done.set); self.thread.join()
 
-# %% ../nbs/14_prompting.ipynb #fa7f9508
+# %% ../nbs/14_prompting.ipynb #b175197a
 class JsonLines:
     "A file to which whole lines are appended; a torn last line is cut off when it is opened."
     def __init__(self, path: str | Path):
@@ -381,7 +395,7 @@ class JsonLines:
         "Write rows in one call and wait for the disk."
         if data := "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode(): self.file.write(data); os.fsync(self.file.fileno())
 
-# %% ../nbs/14_prompting.ipynb #3ec704c7
+# %% ../nbs/14_prompting.ipynb #09eecd98
 def make_requests(
     documents: Iterable[Document],  # documents with different ids
     templates: dict[str, str],  # format -> Jinja template
@@ -401,7 +415,7 @@ def make_requests(
         out.append(Request(fingerprint(model, prompt, s, pairs), prompt, c, name, pairs, s))
     return out
 
-# %% ../nbs/14_prompting.ipynb #09eecd98
+# %% ../nbs/14_prompting.ipynb #ac0230ef
 def rows_of(
     request: Request,  # what was asked
     reply: Reply,  # what came back
@@ -417,7 +431,7 @@ def rows_of(
     short = request.n - len(rows)
     return rows, [{**base, "filter": "reply", "reason": f"fewer pairs than asked for", "reply": reply.text, "asked": short}] if short else []
 
-# %% ../nbs/14_prompting.ipynb #ac0230ef
+# %% ../nbs/14_prompting.ipynb #b881582d
 def default_filters(
     requests: list[Request],  # the requests of the run: what answers are drawn from
     leakage: Iterable[str] = (),  # evaluation prompts that must stay unseen
@@ -431,7 +445,7 @@ def default_filters(
     if language: filters["language"] = in_language(language)
     return filters | {"leakage": no_leak(leakage), "near-duplicate": NoNearDuplicate(alike)}
 
-# %% ../nbs/14_prompting.ipynb #b881582d
+# %% ../nbs/14_prompting.ipynb #8489bad9
 @dataclass
 class Synthesis:
     "The outcome of a run."
@@ -456,7 +470,7 @@ class Synthesis:
         return {"asked": self.asked, "kept": len(self.rows), "yield": round(len(self.rows)/max(1, self.asked), 4), "dropped": self.reasons(), "coverage": round(self.coverage, 4),
                 "parsed": dict(Counter(r["parsed"] for r in self.rows)), "formats": dict(Counter(r["format"] for r in self.rows)), "tokens": list(self.tokens), "unasked": self.unasked, "stopped": self.stopped}
 
-# %% ../nbs/14_prompting.ipynb #8489bad9
+# %% ../nbs/14_prompting.ipynb #eac9356c
 def _card(s: Synthesis, config: dict) -> str:
     "A data set card."
     n = s.summary(); lines = "\n".join(f"| {k} | {v} |" for k, v in n["dropped"].items()) or "| (nothing) | 0 |"
@@ -466,7 +480,7 @@ def _card(s: Synthesis, config: dict) -> str:
             f"`rejects.jsonl`: everything that was not kept, with filter and reason. `replies.jsonl`: the replies as they came.\n\nThe texts are those of the documents' licences: {', '.join(config['licences'])}. "
             "The answers were checked by rule for their words, not for their truth.\n")
 
-# %% ../nbs/14_prompting.ipynb #eac9356c
+# %% ../nbs/14_prompting.ipynb #789f1960
 def write_pairs(
     documents: Iterable[Document],  # documents with different ids
     engine: Engine,  # who answers
@@ -493,7 +507,7 @@ def write_pairs(
     if not s.rows and not s.stopped: raise RuntimeError(f"not one of {s.asked} pairs asked of {engine.model} was kept ({'; '.join(f'{c} x {k}' for k, c in why) or 'no chunk of text'}); see {Path(out).name}/rejects.jsonl")
     return s
 
-# %% ../nbs/14_prompting.ipynb #8e9c23af
+# %% ../nbs/14_prompting.ipynb #357b01d8
 def _commit(run: RunFolder, requests: list[Request], engine: Engine, n: int | None, filters: dict[str, Filter], progress) -> Synthesis:
     "Cache replies as they come, turn them into pairs in the order of the requests."
     cache_file, files = JsonLines(run/"replies.jsonl"), {k: JsonLines(run/f"{k}.jsonl") for k in ("qa", "rejects")}
@@ -526,7 +540,7 @@ def _commit(run: RunFolder, requests: list[Request], engine: Engine, n: int | No
     for f in (cache_file, *files.values()): f.file.close()
     return Synthesis(made["qa"], made["rejects"], sum(r.n for r in used), len(requests) - at, len(good)/max(1, len(used)), tuple(tokens), None if full() else getattr(engine, "stopped", None))
 
-# %% ../nbs/14_prompting.ipynb #58d79ec8
+# %% ../nbs/14_prompting.ipynb #50771fa0
 def write_template_pairs(
     documents: Iterable[Document],  # documents with different ids
     out: str | Path,  # the folder
