@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['numbers', 'within', 'holds', 'test_t_and_fieller_intervals_cover', 'test_false_positives_of_a_contrast',
            'test_paired_bootstrap_covers', 'test_fieller_is_the_test_inverted', 'test_recovery_is_null_without_a_drop',
-           'test_power_is_what_was_asked_for', 'test_mcnemar_is_a_fair_coin', 'test_inference_is_light']
+           'test_power_is_what_was_asked_for', 'test_mcnemar_is_a_fair_coin', 'test_inference_is_light',
+           'test_every_interval_covers_over_a_thousand_studies', 'test_mcnemar_equals_statsmodels']
 
 # %% ../../nbs/tests/test_inference.ipynb #2fc9d40a
 import json, math, subprocess, sys
@@ -88,3 +89,31 @@ def test_mcnemar_is_a_fair_coin(pairs):
 def test_inference_is_light():
     code = "import sys, synthflaw.inference; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', 'matplotlib') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+# %% ../../nbs/tests/test_inference.ipynb #96ea30e8
+def test_every_interval_covers_over_a_thousand_studies():
+    from synthflaw.inference import prediction_interval
+    studies = 1000
+    for n in (3, 5):
+        rng = np.random.default_rng(70 + n); got = {}
+        level, a, b = rng.normal(0, .05, (studies, n)), rng.normal(.60, .03, (studies, n)), rng.normal(.52, .03, (studies, n))
+        base, synth = (a + level).tolist(), (b + level).tolist()  # the seed's own level is shared and cancels
+        drop = [paired_contrast(x, y) for x, y in zip(base, synth)]
+        got["t, paired"] = np.mean([holds(c, .08) for c in drop])
+        got["t, mean"] = np.mean([holds(seed_cell(x), .6) for x in a.tolist()])
+        got["prediction"] = np.mean([holds(prediction_interval(x), v) for x, v in zip(a.tolist(), rng.normal(.6, .03, studies))])
+        ratio = [fieller(x, y) for x, y in zip(rng.normal(.06, .012, (studies, n)).tolist(), rng.normal(.08, .006, (studies, n)).tolist())]
+        got["Fieller"] = np.mean([holds(c, .75) for c in ratio if c["ci95"]]); assert sum(c["ci95"] is not None for c in ratio) > .9*studies
+        u = rng.random((studies, 300)); both = [paired_contrast([(x < .6).astype(float).tolist()], [np.where(v < .8, x < .5, v < .9).astype(float).tolist()]) for x, v in zip(u, rng.random((studies, 300)))]
+        got["bootstrap over 300 prompts"] = np.mean([holds(c, .6 - (.8*.5 + .1)) for c in both])
+        for kind, share in got.items(): assert .93 <= share <= .97, (n, kind, share)
+        null = [paired_contrast(x, y) for x, y in zip(rng.normal(.6, .03, (studies, n)).tolist(), rng.normal(.6, .03, (studies, n)).tolist())]
+        wrong = np.mean([not holds(c, 0.) for c in null]); assert wrong <= .065, (n, wrong)
+        assert np.mean([c["ci95"][0] > 0 for c in null]) <= .065  # a drop announced where there is none
+    return got
+
+def test_mcnemar_equals_statsmodels():
+    table = pytest.importorskip("statsmodels.stats.contingency_tables"); rng = np.random.default_rng(5)
+    for _ in range(20):
+        a, b = (rng.random((2, 60)) < .5).astype(int).tolist(); r = mcnemar(a, b)
+        assert r["p"] == pytest.approx(table.mcnemar([[0, r["only_a"]], [r["only_b"], 0]], exact=True).pvalue)
