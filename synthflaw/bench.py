@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import numpy as np, torch
 from torch.nn import functional as F
-from .core import check, provenance, read_json, set_threads, write_json
+from .core import check, provenance, read_json, release_memory, set_threads, write_json
 from .corpus import embedded_documents
 from .lm import load_lm, new_model
 from .loss import bounded_forgetting_loss, head_logits, kl_to_ref, label_logps, replay_loss
@@ -167,7 +167,7 @@ def run_arm(
     data, eos = bench_rows(case, tokenizer, rows, longest, model_name == "tiny", seed), tokenizer.eos_token_id
     packed, pad = pack_rows(data, eos, min(longest, 256)), tokenizer.pad_token_id
     model(input_ids=torch.arange(8)[None]).logits.sum().backward(); model.zero_grad(set_to_none=True)  # kernels are chosen, weights are touched
-    real = sum(len(i) for v in data.values() for i, _ in v)
+    real = sum(len(i) for v in data.values() for i, _ in v); release_memory()  # freed memory that the process kept would hide what a step needs
     with Meter() as m, tempfile.TemporaryDirectory() as d:
         if arm == "ours":
             s = UnlearnSettings(w_forget=.3, chunk=256, ref_dtype="bfloat16", seq_len=packed["replay"][0].shape[1], tokens=2*packed["replay"][0].shape[1], dtype="float32")

@@ -111,7 +111,7 @@ def forget_flags(
     enc = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     if forget_on == "format":
         spans = format_spans(text) if spans is None else spans
-        return enc["input_ids"], [any(a < end and begin < b for a, b in spans) and end > begin for begin, end in enc["offset_mapping"]]
+        return enc["input_ids"], [any(max(a, begin) < min(b, end) for a, b in spans) for begin, end in enc["offset_mapping"]]
     start = start if forget_on == "completion" else 0
     return enc["input_ids"], [end > start for _, end in enc["offset_mapping"]]
 
