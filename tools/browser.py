@@ -14,6 +14,7 @@ import contextlib
 import functools
 import http.server
 import os
+import re
 import shutil
 import sys
 import threading
@@ -70,6 +71,7 @@ def main(argv=None) -> int:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--site", type=Path, default=SITE, metavar="DIR", help="the built site (default: _docs)")
     p.add_argument("--shots", type=Path, default=None, metavar="DIR", help="write screenshots of home, a notebook page, the same on a phone, and dark")
+    p.add_argument("--only", default="", metavar="REGEX", help="only pages of the navigation whose address matches (default: all)")
     p.add_argument("--require", action="store_true", help="a missing browser is an error")
     args = p.parse_args(argv)
     try:
@@ -95,6 +97,7 @@ def main(argv=None) -> int:
 
         def fault(text: str) -> None:
             faults.append(f"{now['page']}: {text}")
+            print(faults[-1], flush=True)
 
         page.on("console", lambda m: fault(f"console: {m.text[:200]}") if m.type == "error" else None)
         page.on("pageerror", lambda e: fault(f"script: {str(e)[:200]}"))
@@ -109,11 +112,22 @@ def main(argv=None) -> int:
 
         context.route("**/*", stay)
 
+        dark = browser.new_context(viewport=WIDE, color_scheme="dark").new_page()
+        if args.shots:
+            args.shots.mkdir(parents=True, exist_ok=True)
+            for name, url, size, p in (("home", "index.html", WIDE, page), ("notebook", "loss.html", WIDE, page), ("guide", "guides/quickstart.html", WIDE, page),
+                                       ("phone", "guides/quickstart.html", NARROW, page), ("phone-home", "index.html", NARROW, page), ("dark", "guides/quickstart.html", WIDE, dark)):
+                p.set_viewport_size(size)
+                p.goto(home + url)
+                p.wait_for_timeout(300)
+                p.screenshot(path=args.shots / f"{name}.png", full_page=False)
+
         # every page of the navigation
         page.goto(home + "index.html")
         inside = lambda urls: [u for u in dict.fromkeys(urldefrag(urljoin(home, u))[0] for u in urls) if u.startswith(home) and u.endswith(".html")]
         pages = inside([home + "index.html", *page.eval_on_selector_all("#quarto-sidebar a[href], nav a[href]", "es => es.map(e => e.href)")])
-        links, alts, tall = set(), 0, []
+        pages = [url for url in pages if re.search(args.only, url[len(home):])]
+        links, alts = set(), 0
         for url in pages:
             now["page"] = url[len(home):]
             page.set_viewport_size(WIDE)
@@ -128,6 +142,7 @@ def main(argv=None) -> int:
             page.set_viewport_size(NARROW)
             for what in page.evaluate(STICKS_OUT):
                 fault(f"at 390 px: {what}")
+            print(f"{now['page']} seen", file=sys.stderr, flush=True)
         for url in sorted(links - set(pages)):
             now["page"] = url[len(home):]
             if page.request.get(url).status >= 400:
@@ -160,7 +175,6 @@ def main(argv=None) -> int:
         equations = page.locator("math").count()
         if not equations:
             fault("no equation is shown")
-        dark = browser.new_context(viewport=WIDE, color_scheme="dark").new_page()
         dark.goto(home + "loss.html")
         light = dark.evaluate(LIGHTNESS)
         if light["background"] > 0.3 or light["text"] - light["background"] < 0.4:
@@ -169,20 +183,9 @@ def main(argv=None) -> int:
         text = page.request.get(home + "llms.txt")
         if text.status != 200 or "loss" not in text.text():
             fault("is not there")
-
-        if args.shots:
-            args.shots.mkdir(parents=True, exist_ok=True)
-            for name, url, size, p in (("home", "index.html", WIDE, page), ("notebook", "loss.html", WIDE, page), ("guide", "guides/quickstart.html", WIDE, page),
-                                       ("phone", "guides/quickstart.html", NARROW, page), ("phone-home", "index.html", NARROW, page), ("dark", "guides/quickstart.html", WIDE, dark)):
-                p.set_viewport_size(size)
-                p.goto(home + url)
-                p.wait_for_timeout(300)
-                p.screenshot(path=args.shots / f"{name}.png", full_page=False)
-                p.screenshot(path=args.shots / f"{name}-all.png", full_page=True, clip={"x": 0, "y": 0, "width": size["width"], "height": 3600})
         browser.close()
 
     if faults:
-        print(*faults, sep="\n")
         print(f"{len(faults)} faults on {len(pages)} pages")
         return 1
     print(f"{len(pages)} pages of the navigation, {len(links)} pages linked, {alts} pictures with a text, {equations} equations in loss.html; search lands on {landed}; nothing asked for from elsewhere; no error")

@@ -6,7 +6,8 @@
 3. Give pages and links the same names. nbdev drops the number (`40_loss.ipynb` is `loss.html`); Quarto follows that
    by itself, smalldocs does not, so for smalldocs the notebooks in _proc are renamed.
 4. Render.
-5. Mend the pages: addresses of the site and of the code become links within the site, equations become MathML.
+5. Mend the pages: addresses of the site and of the code become links within the site, equations become MathML,
+   fonts are those of the reader's machine.
 6. Check every link and that nothing is loaded from elsewhere; a failure is an error.
 
 Nothing is run and no file that git knows is touched. The site needs no network: it can be opened from the folder.
@@ -203,6 +204,15 @@ def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def mend_styles() -> None:
+    "Step 5 for the themes: they ask for a font from elsewhere before they fall back on those of the reader's machine."
+    for path in SITE.rglob("*.css"):
+        text = path.read_text(encoding="utf-8")
+        mended = re.sub(r"@import\s+(?:url\([^)]*https?://[^)]*\)|[\"']https?://[^\"']*[\"'])[^;]*;", "", text)
+        if mended != text:
+            path.write_text(mended, encoding="utf-8")
+
+
 class Links(HTMLParser):
     "The links, loaded addresses and ids of a page."
 
@@ -245,6 +255,9 @@ def problems() -> list[str]:
                     fault = f"{target}#{parts.fragment} is linked, but there is no such place on that page"
             if fault:
                 faults.setdefault(fault, []).append(name)
+    for path in SITE.rglob("*.css"):
+        for address in re.findall(r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)", path.read_text(encoding="utf-8")):
+            faults.setdefault(f"{address} is loaded from elsewhere", []).append(path.relative_to(SITE).as_posix())
     return [f"{fault}: on {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "") for fault, names in faults.items()]
 
 
@@ -260,6 +273,7 @@ def main() -> int:
     ids = {p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8")).ids for p in paths}
     for path in paths:
         mend_page(path, cfg, ids)
+    mend_styles()
     found = problems()
     if found:
         print("The site was built, with these faults:", *found, sep="\n  ", file=sys.stderr)
