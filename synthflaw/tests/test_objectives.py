@@ -8,8 +8,9 @@ __all__ = ['D', 'NAMES', 'MODEL', 'TOKENIZER', 'DOCS', 'QA', 'SMALL', 'go', 'wei
            'test_a_constant_on_the_logits_changes_nothing', 'test_an_objective_on_raw_logits_fails',
            'test_dual_ascent_holds_a_constraint', 'test_chunks_equal_the_whole',
            'test_no_more_than_a_chunk_of_logits_is_ever_made', 'test_one_forward_a_step_for_every_objective',
-           'test_defect_3_a_second_model_is_seen', 'test_parts_of_a_step_are_the_step',
-           'test_the_lean_path_is_the_plain_one', 'test_an_interrupted_run_goes_on', 'test_adapters_and_layers',
+           'test_defect_3_a_second_model_is_seen', 'test_defect_7_the_end_of_a_text_is_seen',
+           'test_parts_of_a_step_are_the_step', 'test_the_lean_path_is_the_plain_one',
+           'test_an_interrupted_run_goes_on', 'test_adapters_and_layers',
            'test_format_tokens_are_those_that_touch_a_span', 'test_a_selection_decides',
            'test_conversations_as_the_chat_template_writes_them', 'test_segments_follow_the_ends',
            'test_searching_leaves_the_model_and_stopping_keeps_the_budget']
@@ -129,20 +130,28 @@ def test_defect_3_a_second_model_is_seen():
     for name in ("wga", "satimp", "bounded"):  # no KL and no need of a reference: none is built
         n.clear(); go(model=model, objective=name, w_kl=0., tokens=512); assert n[False] == 2
 
-# %% ../../nbs/tests/test_objectives.ipynb #9aa7d181
+# %% ../../nbs/tests/test_objectives.ipynb #48472cb7
+def test_defect_7_the_end_of_a_text_is_seen():
+    x = collate([plan_rows(QA, DOCS, TOKENIZER, replace(SMALL, seq_len=128))[0][i] for i in range(4)])["input_ids"]; eos = TOKENIZER.eos_token_id
+    assert (x == eos).any()
+    with torch.no_grad(): right, faulty = (MODEL.get_decoder()(input_ids=x, attention_mask=m).last_hidden_state for m in (None, (x != eos).long()))
+    after = (x == eos).cumsum(1) > 0  # from the first end on
+    assert (right - faulty)[after].abs().max() > 100*(right - faulty)[~after].abs().max() + 1e-5
+
+# %% ../../nbs/tests/test_objectives.ipynb #64f30e3c
 @pytest.mark.parametrize("name", ["bounded", "npo", "tnpo", "undial"])
 def test_parts_of_a_step_are_the_step(name):
     kw = dict(objective=name, forget_on="completion", tokens=512)
     assert_close(weights(go(**kw).model), weights(go(**kw, accumulation=4).model), rtol=0, atol=2e-5)
 
-# %% ../../nbs/tests/test_objectives.ipynb #48472cb7
+# %% ../../nbs/tests/test_objectives.ipynb #ecb69d78
 def test_the_lean_path_is_the_plain_one():
     for kw in ({}, dict(forget_on="completion"), dict(w_forget=0.), dict(kl_direction="reverse"), dict(w_kl=0.)):
         a, b = go(**kw), go(**{**kw, "chunk": 0})
         assert_close(weights(a.model), weights(b.model), rtol=0, atol=1e-5); assert a.tokens == b.tokens and a.labelled == b.labelled
     k = go(ref_dtype="bfloat16").history[0]["kl"]; assert abs(k) < 1e-4  # the rounding of the cache, in nats
 
-# %% ../../nbs/tests/test_objectives.ipynb #64f30e3c
+# %% ../../nbs/tests/test_objectives.ipynb #a86750fb
 def test_an_interrupted_run_goes_on(tmp_path):
     class Kill(TrainerCallback):
         def on_step_end(self, args, state, control, **kw):
@@ -154,7 +163,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
         again = go(**kw, run=dict(out=b, save_steps=2))
         assert torch.equal(weights(whole.model), weights(again.model)) and whole.history == again.history
 
-# %% ../../nbs/tests/test_objectives.ipynb #ecb69d78
+# %% ../../nbs/tests/test_objectives.ipynb #980ee4cb
 def test_adapters_and_layers():
     pytest.importorskip("peft")
     r = go(lora_rank=2, learning_rate=1e-2); m = r.model
@@ -166,7 +175,7 @@ def test_adapters_and_layers():
     with pytest.raises(ValueError, match="layers=\\(9,\\)"): go(layers=(9,))
     with pytest.raises(ValueError, match="layers"): replace(SMALL, layers=(1,), lora_rank=2)
 
-# %% ../../nbs/tests/test_objectives.ipynb #980ee4cb
+# %% ../../nbs/tests/test_objectives.ipynb #9db36a4a
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 149), st.lists(st.tuples(st.integers(0, 80), st.integers(0, 30)), max_size=4))
 def test_format_tokens_are_those_that_touch_a_span(i, spans):
@@ -175,7 +184,7 @@ def test_format_tokens_are_those_that_touch_a_span(i, spans):
     offsets = TOKENIZER(text, return_offsets_mapping=True)["offset_mapping"]
     assert flags == [any(x in range(a, b) for a, b in spans for x in range(s, e)) for s, e in offsets] and len(ids) == len(flags)
 
-# %% ../../nbs/tests/test_objectives.ipynb #3ad77f8f
+# %% ../../nbs/tests/test_objectives.ipynb #d84d910f
 def test_a_selection_decides(tmp_path):
     rows = QA[:40]; file = tmp_path/"selection.jsonl"
     file.write_text("".join(json.dumps({"id": r["id"], "spans": [[0, 9]], "why": "lead-in"}) + "\n" for r in rows[:20]))
@@ -184,19 +193,19 @@ def test_a_selection_decides(tmp_path):
     assert go(forget=rows, forget_on="format", run=dict(selection=chosen)).labelled == account["labelled"]
     with pytest.raises(ValueError, match="at least one token to forget"): go(forget=rows[20:], forget_on="format", run=dict(selection=chosen))
 
-# %% ../../nbs/tests/test_objectives.ipynb #9db36a4a
+# %% ../../nbs/tests/test_objectives.ipynb #f3c06690
 def test_conversations_as_the_chat_template_writes_them():
     talk = [{"prompt": [{"role": "user", "content": r["prompt"]}], "completion": [{"role": "assistant", "content": r["completion"]}]} for r in QA[:30]]
     r = go(forget=talk, forget_on="completion", replay=talk, replay_on="completion"); assert 0 < r.labelled["replay"] < r.tokens["replay"]
     ids, flags = forget_flags(talk[0], TOKENIZER, "completion")
     assert TOKENIZER.decode([t for t, f in zip(ids, flags) if f]) == QA[0]["completion"] + TOKENIZER.eos_token
 
-# %% ../../nbs/tests/test_objectives.ipynb #d84d910f
+# %% ../../nbs/tests/test_objectives.ipynb #80884f22
 def test_segments_follow_the_ends():
     x = torch.tensor([[5, 1, 6, 7, 1, 8], [5, 6, 7, 8, 1, 9]])
     assert row_segments(x, 1).tolist() == [[0, 1, 1, 1, 2], [6, 6, 6, 6, 7]]  # of the predicted token: the end belongs to its text
 
-# %% ../../nbs/tests/test_objectives.ipynb #f3c06690
+# %% ../../nbs/tests/test_objectives.ipynb #2bf7cb62
 def test_searching_leaves_the_model_and_stopping_keeps_the_budget():
     model = copy.deepcopy(MODEL); best, points = search(model, TOKENIZER, QA, DOCS, replace(SMALL, forget_on="format"), (0., .5), looks=2)
     assert torch.equal(weights(model), weights(MODEL)) and sum(p["chosen"] for p in points) == 1 and len(points) == 5 and points[0]["tokens"] == 0
