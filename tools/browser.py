@@ -41,6 +41,8 @@ STICKS_OUT = """() => {
 }"""
 PICTURES = """() => [...document.images].map(i => ({src: i.src.slice(0, 80), ok: i.complete && i.naturalWidth > 0, alt: (i.getAttribute('alt') || '').trim(), inMain: !!i.closest('main')}))"""
 LINKS = """() => [...document.querySelectorAll('a[href]')].map(a => a.href)"""
+ON_SCREEN = """name => [...document.querySelectorAll('main h1, main h2, main h3, main h4')].some(h => {
+  const r = h.getBoundingClientRect(); return h.textContent.trim().startsWith(name) && r.top >= 0 && r.bottom <= innerHeight; })"""
 LIGHTNESS = """() => { const lum = c => { const m = c.match(/[\\d.]+/g).map(Number); return m.length > 3 && m[3] === 0 ? null : (0.2126*m[0] + 0.7152*m[1] + 0.0722*m[2])/255; };
   const s = getComputedStyle(document.body); const bg = lum(s.backgroundColor); return {background: bg === null ? lum(getComputedStyle(document.documentElement).backgroundColor) : bg, text: lum(s.color)}; }"""
 
@@ -164,8 +166,9 @@ def main(argv=None) -> int:
             hit.click()
             page.wait_for_url("**/loss.html*")
             landed = page.url[len(home):]
-            if not page.get_by_text(NAME).first.is_visible():
-                fault(f"landed on {landed}, where {NAME} is not to be seen")
+            page.wait_for_timeout(500)
+            if not page.evaluate(ON_SCREEN, NAME):
+                fault(f"landed on {landed}, where the entry {NAME} is not on the screen")
         except Exception as e:
             fault(f"{NAME} is not found: {str(e).splitlines()[0][:200]}")
 
