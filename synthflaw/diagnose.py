@@ -87,9 +87,11 @@ ADVICE = {"templates": "drop or rewrite the rows of the template, write in sever
           "perplexity": "train on less of it, or mix with natural text", "overfit": "unlearn the template's spans (selection.jsonl) with replay, then diagnose again",
           "pattern_rate": "unlearn the template's spans (selection.jsonl) with replay, then diagnose again"}  # what to do about a finding
 
-@dataclass
+@dataclass(repr=False)
 class Diagnosis:
     "A verdict on synthetic text, and on a model that saw it, with the evidence."
+    def __repr__(self): return f"Diagnosis: {self.data['verdict']}"
+
     data: dict  # what `diagnosis.json` holds
     templates: list[Template] = field(default_factory=list)  # the mined templates
     tokenizer: Any = None  # the one they were mined with

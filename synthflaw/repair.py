@@ -39,9 +39,11 @@ def with_ids(
     return [{**r, "id": str(r.get("id", f"row-{i}"))} for i, r in enumerate(out)]
 
 # %% ../nbs/42_repair.ipynb #630bae0a
-@dataclass
+@dataclass(repr=False)
 class Repair:
     "A repaired model and both diagnoses."
+    def __repr__(self): return f"Repair: {self.diagnoses[0].data['verdict']} -> {self.diagnoses[1].data['verdict']}"
+
     model: object  # the repaired model
     before: dict  # measures before: p_forget, nll_rest, nll_natural, pattern_rate and, with a model-level diagnosis, score
     after: dict  # the same after

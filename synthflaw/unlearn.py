@@ -690,7 +690,8 @@ def load_rows(
     path = Path(str(source))
     if path.is_file() and str(path).endswith((".jsonl", ".jsonl.gz", ".parquet")):
         rows = list(file_records(path))
-        if rows and all("messages" in r or {"prompt", "completion"} <= r.keys() for r in rows): return rows
+        if rows and all("messages" in r or {"prompt", "completion"} <= r.keys() for r in rows):
+            return [{**r, "id": r.get("id", f"{path.name}:{i}")} for i, r in enumerate(rows)]  # the id that a diagnosis gives it
     return list(load_documents(source))
 
 # %% ../nbs/41_unlearn.ipynb #56b12824

@@ -154,7 +154,7 @@ def test_a_diagnosis_of_rows_selects_their_spans(tmp_path):
     docs = tiny_documents(200); rows = [{"id": f"r{i}", "prompt": f"Q>> {d.text[:40]}", "completion": f"A>> so to speak, {d.text[40:90]}"} for i, d in enumerate(tiny_documents(100, seed=1))]
     d = diagnose(docs[:100], rows, tokenizer=tiny_lm()[1], n_perm=49, n_space=60); write_diagnosis(d, tmp_path, rows)
     lines = [json.loads(x) for x in (tmp_path/"selection.jsonl").read_text().splitlines()]
-    assert len(lines) > 90 and {"id", "spans", "why"} == set(lines[0])
+    assert len(lines) > 80 and {"id", "spans", "why"} == set(lines[0])
     for line in lines[:20]:
         r = rows[int(line["id"][1:])]; text = f"{r['prompt']}\n{r['completion']}"
         assert "so to speak," in "".join(text[a:b] for a, b in line["spans"]) and r["prompt"][4:] not in "".join(text[a:b] for a, b in line["spans"])

@@ -82,7 +82,7 @@ def test_killed_at_three_points_and_continued(tmp_path):
             with open(tmp_path/"killed"/f"{f}.jsonl", "ab") as file: file.write(b'{"id": "half a li')
         assert run(s.url, tmp_path/"killed").wait(600) == 0
     for f in ("qa", "rejects"): assert (tmp_path/"killed"/f"{f}.jsonl").read_bytes() == (tmp_path/"whole"/f"{f}.jsonl").read_bytes()
-    assert len({x["id"] for x in whole}) == n and sum(s.seen.values()) <= asked + 3*4
+    assert len({x["id"] for x in whole}) == n and sum(s.seen.values()) <= asked + 3*2*4  # a kill costs what was in flight, and what was read and not yet written
 
 # %% ../../nbs/tests/test_prompting.ipynb #7d175d19
 @pytest.mark.parametrize("fault", ["429", "500", "garbage", "half", "nothing", "empty", "prose", "half-reply"])
@@ -114,7 +114,7 @@ def test_the_window_slides(tmp_path):
 def test_trl_trains_on_it(tmp_path):
     from trl import SFTConfig, SFTTrainer
     from synthflaw.tiny import tiny_lm
-    ds = write_pairs(tiny_documents(8), TemplateEngine(), tmp_path/"o").dataset(); model, tokenizer = tiny_lm()
+    ds = write_pairs(tiny_documents(8), TemplateEngine(), tmp_path/"o", filters=lambda requests: {}).dataset(); model, tokenizer = tiny_lm()
     t = SFTTrainer(model, SFTConfig(str(tmp_path/"t"), max_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True, bf16=False, max_length=128), train_dataset=ds, processing_class=tokenizer)
     assert t.train().training_loss > 0
 
