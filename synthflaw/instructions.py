@@ -87,7 +87,7 @@ def relevant(
     "Does an answer speak of its topic, and of no worked example?"
     words = [w for w in re.findall(r"[a-z]+", row["topic"].lower()) if len(w) > 2 and w != "the"] or [row["topic"].lower()]
     text = answer.lower()
-    return any(w[:max(3, min(5, len(w) - 1))] in text for w in words) and not any(a in text for a in _ABOUT)
+    return any(w[:max(3, min(5, len(w) - 2))] in text for w in words) and not any(a in text for a in _ABOUT)
 
 # %% ../nbs/53_instructions.ipynb #b1bf6383
 def _asked(tokenizer, row, system, shots, seed):
