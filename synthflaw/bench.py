@@ -22,15 +22,16 @@ from .unlearn import Reference, UnlearnSettings, forget_flags, lean_loss, pack_f
 
 # %% ../nbs/81_bench.ipynb #c8beba15
 class Meter:
-    "CPU seconds and the peak of resident memory above the start."
+    "CPU seconds, and the peak of resident memory above the start in bytes; None where the kernel keeps no peak that can start anew."
     def __enter__(self):
-        try: Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (Linux)
+        try: Path("/proc/self/clear_refs").write_text("5")
         except OSError: pass
+        self.counts = 0 < self.memory("VmHWM") < 1.01*self.memory("VmRSS") + 1e6
         self.start, self.cpu, self.wall = self.memory("VmRSS"), time.process_time(), time.perf_counter()
         return self
 
     def __exit__(self, *error):
-        self.cpu, self.wall, self.extra = time.process_time() - self.cpu, time.perf_counter() - self.wall, self.memory("VmHWM") - self.start
+        self.cpu, self.wall, self.extra = time.process_time() - self.cpu, time.perf_counter() - self.wall, self.memory("VmHWM") - self.start if self.counts else None
 
     @staticmethod
     def memory(field) -> int:
@@ -212,16 +213,16 @@ def unlearning_case(
                 p = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
                 check(p.returncode == 0, "arm", arm, f"one that runs; it ended with {p.stderr[-600:]}")
                 runs.append({"round": r, **json.loads(p.stdout.splitlines()[-1])}); write_json(file, runs)
-                if show: show(f"{case}, {arm}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {runs[-1]['extra_bytes']/1e9:.2f} GB")
+                if show: show(f"{case}, {arm}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {(runs[-1]['extra_bytes'] or 0)/1e9:.2f} GB")
     return {case: summary([x for x in runs if x["case"] == case and x["round"] < rounds], arms) for case in cases}
 
 # %% ../nbs/81_bench.ipynb #dd647377
 def summary(runs: list[dict], arms: tuple) -> dict:
     "Speed over all rounds, the largest memory, and the ratios."
     mine = {a: [r for r in runs if r["arm"] == a] for a in arms}
-    cell = {a: {"tokens_per_s": sum(r["tokens"] for r in v)/sum(r["cpu"] for r in v), "extra_bytes": max(r["extra_bytes"] for r in v), "rounds": [r["tokens"]/r["cpu"] for r in v], "wall_s": sum(r["wall"] for r in v)} for a, v in mine.items()}
+    cell = {a: {"tokens_per_s": sum(r["tokens"] for r in v)/sum(r["cpu"] for r in v), "extra_bytes": None if None in (extra := [r["extra_bytes"] for r in v]) else max(extra), "rounds": [r["tokens"]/r["cpu"] for r in v], "wall_s": sum(r["wall"] for r in v)} for a, v in mine.items()}
     speed, top = {a: c["tokens_per_s"] for a, c in cell.items()}, float(np.mean([r["ceiling"] for r in runs]))
-    return {**cell, "ratio": speed["ours"]/speed["standard"], "memory_ratio": cell["ours"]["extra_bytes"]/cell["standard"]["extra_bytes"], "ceiling": top,
+    return {**cell, "ratio": speed["ours"]/speed["standard"], "memory_ratio": cell["ours"]["extra_bytes"]/cell["standard"]["extra_bytes"] if cell["standard"]["extra_bytes"] else None, "ceiling": top,
             "ratio_equal_work": speed["ours"]/speed["equal_work"], "share_of_ceiling": speed["ours"]/speed["equal_work"]/top}
 
 # %% ../nbs/81_bench.ipynb #12d16a95

@@ -640,7 +640,7 @@ def run_bench(
     r = bench(args.case, args.out, show=lambda what: print(what, file=sys.stderr, flush=True), **options)
     for name, c in r["cases"].items():
         arms = {k: v for k, v in c.items() if isinstance(v, dict) and "tokens_per_s" in v}
-        print(name); [print(f"  {k:<12} {v['tokens_per_s']:>9.1f} tokens per CPU second   {v['extra_bytes']/1e9:>6.2f} GB") for k, v in arms.items()]
+        print(name); [print(f"  {k:<12} {v['tokens_per_s']:>9.1f} tokens per CPU second   {(v['extra_bytes'] or 0)/1e9:>6.2f} GB") for k, v in arms.items()]
         print("  " + "   ".join(f"{k.replace('_', ' ')} {v:.2f}" for k, v in c.items() if isinstance(v, float)))
     return 0
 
