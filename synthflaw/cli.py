@@ -147,16 +147,21 @@ def add_synthesize(sub) -> None:
     p.add_argument("--model", default=None, metavar="M", help="local: nano, smollm, a folder or a hub name; endpoint: the server's name of the model")
     p.add_argument("--base-url", default=None, metavar="URL", help="endpoint: address of the server, e.g. http://127.0.0.1:8000/v1")
     p.add_argument("--key-env", default="OPENAI_API_KEY", metavar="NAME", help="endpoint: environment variable that holds the key (default: %(default)s)")
-    p.add_argument("--formats", default="single", metavar="F", help="single, mixed, the name of a format, or (models only) a file with a Jinja template that uses {{ text }} and {{ n }} (default: %(default)s)")
+    p.add_argument("--formats", default="single", metavar="F", help="single, mixed, the name of a format (plain suits small models), or (models only) a file with a Jinja template that uses {{ text }} and {{ n }} (default: %(default)s)")
     p.add_argument("--n", type=int, default=100, metavar="N", help="pairs to keep (default: %(default)s)")
     p.add_argument("--pairs", type=int, default=3, metavar="K", help="models: pairs to ask for in one prompt (default: %(default)s)")
     p.add_argument("--chunk-tokens", type=int, default=256, metavar="T", help="models: tokens of a chunk, counted as characters/4 (default: %(default)s)")
     p.add_argument("--max-new-tokens", type=int, default=256, metavar="T", help="models: limit of a reply, in tokens (default: %(default)s)")
     p.add_argument("--temperature", type=float, default=0., help="models: 0 is greedy (default: %(default)s)")
-    p.add_argument("--prefix", default="", help="local: how each reply begins, e.g. '[{\"question\": \"' for a small model")
+    p.add_argument("--prefix", default=None, help="local: how each reply begins, e.g. '[{\"question\": \"'; the format plain begins with 'Question:' by itself")
     p.add_argument("--batch-size", type=int, default=16, help="local: prompts at once (default: %(default)s)")
     p.add_argument("--concurrency", type=int, default=32, help="endpoint: most requests under way (default: %(default)s)")
     p.add_argument("--token-budget", type=int, default=None, metavar="T", help="endpoint: most tokens of the whole run; it stops cleanly")
+    p.add_argument("--cost-budget", type=float, default=None, metavar="C", help="endpoint: most cost of the whole run, in the unit of --prices; it stops cleanly")
+    p.add_argument("--prices", type=float, nargs=2, default=(0., 0.), metavar=("IN", "OUT"), help="endpoint: price of a million prompt and of a million completion tokens")
+    p.add_argument("--schema", action="store_true", help="endpoint: hold the server to a JSON schema (servers that support it)")
+    p.add_argument("--examples", default=None, metavar="FILE", help="models: a JSON Lines file of seed pairs to imitate, with question and answer (or prompt and completion)")
+    p.add_argument("--leakage", default=None, metavar="SOURCE", help="evaluation prompts that must stay unseen: pairs that share a run of words with one are dropped")
     p.add_argument("--seed", type=int, default=0, metavar="S", help="decides order, formats and wording (default: %(default)s)")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets qa.jsonl, rejects.jsonl, manifest.json and card.md; a stopped run found there goes on")
     p.add_argument("--device", default="auto", help="local: cpu, cuda, ... (default: %(default)s)")
@@ -165,16 +170,19 @@ def add_synthesize(sub) -> None:
 # %% ../nbs/70_cli.ipynb #613824e3
 def run_synthesize(args) -> int:
     "`synthflaw synthesize`."
-    from synthflaw.corpus import load_documents
+    from synthflaw.corpus import file_records, load_documents
     from synthflaw.prompting import EndpointEngine, LocalEngine, write_pairs, write_template_pairs
     check(args.engine == "template" or args.model is not None, "model", args.model, f"given for the engine {args.engine}")
-    docs = list(load_documents(args.source))
-    if args.engine == "template": s = write_template_pairs(docs, args.out, args.formats, args.n, args.seed)
+    check(args.engine == "endpoint" or not (args.schema or args.cost_budget or args.token_budget), "engine", args.engine, "endpoint, where a schema or a budget is given")
+    docs = list(load_documents(args.source)); leakage = [d.text for d in load_documents(args.leakage)] if args.leakage else []
+    seeds = [{"question": r.get("question", r.get("prompt")), "answer": r.get("answer", r.get("completion"))} for r in file_records(Path(args.examples))] if args.examples else None
+    check(seeds is None or seeds and all(isinstance(v, str) for r in seeds for v in r.values()), "examples", args.examples, "JSON Lines with question and answer, or prompt and completion")
+    if args.engine == "template": s = write_template_pairs(docs, args.out, args.formats, args.n, args.seed, leakage)
     else:
         engine = (LocalEngine(args.model, args.batch_size, args.max_new_tokens, args.temperature, args.device, args.dtype, args.seed, args.prefix) if args.engine == "local" else
-                  EndpointEngine(args.model, args.base_url, args.key_env, args.concurrency, args.max_new_tokens, args.temperature, token_budget=args.token_budget))
+                  EndpointEngine(args.model, args.base_url, args.key_env, args.concurrency, args.max_new_tokens, args.temperature, token_budget=args.token_budget, cost_budget=args.cost_budget, prices=tuple(args.prices), schema=args.schema))
         def show(used, kept): print(f"\r{used} prompts, {kept} of {args.n} pairs", end="", file=sys.stderr, flush=True)
-        try: s = write_pairs(docs, engine, args.out, args.formats, args.n, args.pairs, args.seed, args.chunk_tokens, progress=show)
+        try: s = write_pairs(docs, engine, args.out, args.formats, args.n, args.pairs, args.seed, args.chunk_tokens, seeds, leakage, progress=show)
         finally: print(file=sys.stderr)
     m = s.summary(); print(f"{m['kept']} pairs kept of {m['asked']} asked for ({m['yield']:.1%}); {m['coverage']:.1%} " + ("of the text covered" if args.engine == "template" else "of the chunks gave a pair"))
     for k, v in m["dropped"].items(): print(f"  {v:>6} dropped by {k}")
