@@ -133,7 +133,7 @@ def test_a_real_server(tmp_path):
             try: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2); break
             except OSError: assert p.poll() is None, (tmp_path/"log").read_text()[-2000:]; time.sleep(1)
         engine = EndpointEngine(folder, f"http://127.0.0.1:{port}/v1", concurrency=2, max_new_tokens=48, timeout=240, tries=2)
-        try: r = write_pairs(tiny_documents(3), engine, tmp_path/"o", pairs=1)
+        try: r = write_pairs(tiny_documents(3), engine, tmp_path/"o", "plain", pairs=1)
         except RuntimeError as e: assert "not one of" in str(e)                              # a small model that yields nothing says so
         replies = read_jsonl(tmp_path/"o"/"replies.jsonl"); print(replies)
         assert len(replies) == 3 and all(x["error"] is None and x["text"].strip() and x["tokens"][1] > 0 for x in replies)
