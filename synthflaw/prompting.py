@@ -298,22 +298,24 @@ class EndpointEngine:
         from openai import AsyncOpenAI
         import httpx, logging
         logging.getLogger("stamina").setLevel(logging.ERROR)      # tries are counted in each reply, not logged
-        limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
-        client = AsyncOpenAI(api_key=os.environ.get(self.key_env) or "none", base_url=self.base_url, max_retries=0, timeout=self.timeout, http_client=httpx.AsyncClient(limits=limits, timeout=self.timeout))
-        requests, tasks, more = iter(requests), {}, True
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)   # the work of a connection pool grows with the square of its size
+        make = lambda: AsyncOpenAI(api_key=os.environ.get(self.key_env) or "none", base_url=self.base_url, max_retries=0, timeout=self.timeout, http_client=httpx.AsyncClient(limits=limits, timeout=self.timeout))
+        clients, sent = [make() for _ in range(-(-self.concurrency//16))], 0
+        requests, tasks, more, ended = iter(requests), {}, True, asyncio.Queue()   # a queue: waiting on all tasks anew after each costs more the wider the window
         try:
             while True:
                 while more and len(tasks) < int(self.window):
                     if (r := next(requests, None)) is None or not self._fits(r): more = False; break
-                    self.reserved = [a + b for a, b in zip(self.reserved, self._most(r))]; tasks[asyncio.ensure_future(self._send(client, r))] = r
+                    self.reserved = [a + b for a, b in zip(self.reserved, self._most(r))]; tasks[t := asyncio.ensure_future(self._send(clients[sent % len(clients)], r))] = r; sent += 1; t.add_done_callback(ended.put_nowait)
                 if not tasks: return
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                done = [await ended.get()]
+                while not ended.empty(): done.append(ended.get_nowait())
                 for t in done:
                     self.reserved = [a - b for a, b in zip(self.reserved, self._most(tasks.pop(t)))]; reply = t.result()
                     self.spent = [a + b for a, b in zip(self.spent, reply.tokens)]; yield reply
         finally:
             for t in tasks: t.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True); await client.close()
+            await asyncio.gather(*tasks, return_exceptions=True); await asyncio.gather(*(c.close() for c in clients))
 
     def __call__(self, requests: Iterable[Request]) -> Iterator[Reply]:
         import threading, queue
