@@ -631,7 +631,7 @@ def add_bench(
 ) -> None:
     "Add `synthflaw bench`."
     p = sub.add_parser("bench", help="measure speed and memory against the standard way")
-    p.add_argument("--case", default="unlearning", help="what to measure: unlearning, or another registered case (default: %(default)s)")
+    p.add_argument("--case", default="unlearning", help="what to measure: unlearning, sft, or another registered case (default: %(default)s)")
     p.add_argument("--out", required=True, metavar="DIR", help="folder for bench.json; finished measurements in it are kept")
     p.add_argument("--model", default="smollm", metavar="M", help="smollm, random (the shape of SmolLM2-135M), tiny, a folder or a hub name (default: %(default)s)")
     p.add_argument("--rounds", type=int, default=2, metavar="N", help="measurements of every arm, each in its own process (default: %(default)s)")
@@ -644,7 +644,7 @@ def run_bench(
 ) -> int:  # 0
     "`synthflaw bench`."
     from synthflaw.bench import bench
-    options = dict(model=args.model, rounds=args.rounds, rows=args.rows, longest=args.longest) if args.case == "unlearning" else {}
+    options = dict(model=args.model, rounds=args.rounds) | (dict(rows=args.rows, longest=args.longest) if args.case == "unlearning" else {})
     r = bench(args.case, args.out, show=lambda what: print(what, file=sys.stderr, flush=True), **options)
     for name, c in r["cases"].items():
         arms = {k: v for k, v in c.items() if isinstance(v, dict) and "tokens_per_s" in v}
