@@ -7,7 +7,7 @@ __all__ = ['ADVICE', 'CHAT_PROMPTS', 'metric_q', 'corpus_level', 'space_test', '
            'default_tokenizer', 'plot_templates', 'figures', 'write_diagnosis', 'report_html']
 
 # %% ../nbs/24_diagnose.ipynb #a2a7f648
-import base64, html, io
+import base64, html, io, textwrap
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -266,8 +266,8 @@ def plot_templates(
     "Coverage of the mined templates in synthetic and natural text."
     import matplotlib.pyplot as plt
     from synthflaw.core import KIND_COLORS
-    rows = diagnosis.data["details"]["templates"][:k]; ax = plt.subplots(figsize=(9, 1.5 + .62*max(len(rows), 1)))[1] if ax is None else ax
-    short = lambda p: (p if len(p) <= 64 else p[:62].rstrip(" …") + " …").replace("$", r"\$")
+    rows = diagnosis.data["details"]["templates"][:k]; ax = plt.subplots(figsize=(9, 1.5 + .8*max(len(rows), 1)))[1] if ax is None else ax
+    short = lambda p: "\n".join(textwrap.wrap(p if len(p) <= 132 else p[:130].rstrip(" …") + " …", 46)).replace("$", r"\$")
     y = np.arange(len(rows))[::-1]
     for side, key, off in (("synthetic", "coverage", .17), ("natural", "natural_coverage", -.17)):
         ax.barh(y + off, [r[key] for r in rows], .32, color=KIND_COLORS[side], label=f"{side} text")

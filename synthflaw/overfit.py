@@ -246,9 +246,9 @@ def plot_attribution(
     share, tok = [d["share"][c] for c in names], [result["tokens"][c]/total for c in names]
     ax.barh(y + .19, share, .36, color="#d55e00", label="shift of the distribution"); ax.barh(y - .19, tok, .36, color="#b9b9b9", label="tokens")
     for yy, s, t in zip(y, share, tok): ax.text(s + .008, yy + .19, f"{s:.0%}", va="center", fontsize=9); ax.text(t + .008, yy - .19, f"{t:.0%}", va="center", fontsize=9, color="#666666")
-    best = int(np.argmax([s/max(k, 1e-9) if s > .02 else 0 for s, k in zip(share, tok)]))
+    best = int(np.argmax([s - k for s, k in zip(share, tok)]))
     ax.set(yticks=y, yticklabels=names, xlim=(0, 1.12*max(*share, *tok)), xlabel="share of the whole (tokens; nats of KL(ref ‖ model))", ylabel="token class",
-           title=f"Most above its share of the tokens: {names[best]},\n{share[best]:.0%} of the shift in {tok[best]:.0%} of the tokens")
+           title=f"{share[best]:.0%} of the shift lies in {names[best]},\n{tok[best]:.0%} of the tokens")
     ax.grid(axis="y", visible=False); ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 

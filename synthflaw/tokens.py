@@ -436,6 +436,7 @@ def mine_templates(
     split: float = 0.15,  # share of documents that makes a variant
     min_docs: int = 5,  # fewest documents of a template
     min_ratio: float = 2.0,  # least ratio of the shares of documents that match
+    min_tokens: int = 3,  # fewest tokens of a template; what is shorter is a structural token or chance
     k: int = 30,  # at most this many templates
     n_examples: int = 2,  # examples of each
 ) -> list[Template]:  # largest coverage first
@@ -459,7 +460,7 @@ def mine_templates(
         pieces = _pieces(some, inside, ns, begin, col, at, rows, .6)
         strings = [_chars(p) for p in pieces]
         hit = [d for d in np.flatnonzero(alive) if pieces and match_pieces(text[d], strings) is not None]
-        if len(hit) < min_docs or sum(map(len, pieces)) < 2: seeds[g] = False; continue
+        if len(hit) < min_docs or sum(map(len, pieces)) < min_tokens: seeds[g] = False; continue
         alive[hit] = False; out.append((pieces, hit, q[g]))
     return _finish(_merge(out, text), natural_ids, rows, text, tokenizer, min_ratio, min_docs, k, n_examples)
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLANTED', 'one_thread', 'plant', 'world', 'truth_of', 'literal_found', 'experiment', 'rates',
-           'test_planted_tokens_and_templates_are_found', 'test_scores_grow_with_the_share', 'false_findings',
+           'test_planted_tokens_and_templates_are_found', 'test_scores_grow_with_the_share', 'written_by_a_model',
+           'test_the_pattern_of_a_real_model_is_found', 'test_no_pair_no_finding', 'false_findings',
            'test_natural_splits_have_few_findings', 'test_statistics_merge_in_any_order',
            'test_presence_p_is_a_valid_p', 'test_pieces_match_where_they_stand', 'test_q_is_never_below_p',
            'test_a_diagnosis_of_rows_selects_their_spans']
@@ -104,6 +105,32 @@ def test_scores_grow_with_the_share():
         for x in r[1:]: assert abs(x["coverage"] - x["planted"]) < .01, x  # coverage is the share that was planted
 
 # %% ../../nbs/tests/test_diagnose.ipynb #4564ad6a
+@lru_cache
+def written_by_a_model(share: float):
+    "What is found when a share of the texts are SmolLM2's pairs, against the truth."
+    import re
+    from collections import Counter
+    from importlib.util import find_spec
+    from pathlib import Path
+    from synthflaw.core import read_jsonl
+    from synthflaw.synthesis import as_text
+    pairs = [as_text(r) for r in read_jsonl(Path(find_spec("synthflaw").origin).parent/"data"/"synthesis"/"qa.jsonl")]; a, b, tokenizer = world(); k = 200 if share > .1 else 50*(share > 0); n = round(k/share) if k else 1000  # texts of the mixed side
+    natural, other, fresh, own = (encode_ids(t, tokenizer) for t in (a[:1500], pairs[:k] + b[:n - k], a[1500:], pairs))
+    df, nat = (Counter(i for r in rows for i in set(r.tolist())) for rows in (own, natural))
+    truth = {i for i, c in df.items() if c >= .5*len(pairs) and nat[i] <= .01*len(natural)}; right = truth | {t["id"] for t in token_test(fresh, own, tokenizer)}
+    found = {t["id"] for t in token_test(natural, other, tokenizer)}; templates = [t.pattern for t in mine_templates(natural, other, tokenizer)]
+    def often(pattern, texts): seek = re.compile(".*?".join(re.escape("".join(p.split())) for p in pattern.split("…")), re.S); return np.mean([bool(seek.search("".join(t.split()))) for t in texts])
+    opening, many = Counter(" ".join(t.split()[:3]) for t in pairs).most_common(1)[0]
+    return {"truth": len(truth), "recall": len(found & truth)/max(len(truth), 1), "precision": len(found & right)/max(len(found), 1), "found": len(found), "opening": opening, "share_of_pairs": many/len(pairs), "templates": templates, "with_opening": sum(opening in t for t in templates), "template_precision": np.mean([often(t, pairs) >= 2*often(t, a[1500:]) for t in templates]) if templates else 0.}
+
+@pytest.mark.parametrize("share, precision, recall", [(.2, .9, .9), (.02, .0, .8)])
+def test_the_pattern_of_a_real_model_is_found(share, precision, recall):
+    r = written_by_a_model(share); print(share, r)
+    assert r["truth"] and r["share_of_pairs"] > .9 and r["recall"] >= recall and r["precision"] >= precision and r["with_opening"] >= 1 and r["template_precision"] >= precision
+
+def test_no_pair_no_finding(): r = written_by_a_model(0.); assert r["found"] == 0 and not r["templates"]
+
+# %% ../../nbs/tests/test_diagnose.ipynb #2fcde7f8
 def false_findings(
     n_splits: int,  # random splits
     n: int = 160,  # texts a side
@@ -118,7 +145,7 @@ def false_findings(
 
 def test_natural_splits_have_few_findings(): assert len(false_findings(12)) <= 3  # 5% nominal: more than 3 of 12 has probability 0.002
 
-# %% ../../nbs/tests/test_diagnose.ipynb #2fcde7f8
+# %% ../../nbs/tests/test_diagnose.ipynb #03bcd894
 @given(st.lists(st.lists(st.integers(0, 30), max_size=12), min_size=2, max_size=8), st.integers(1, 7))
 @settings(max_examples=40, deadline=None)
 def test_statistics_merge_in_any_order(rows, cut):
