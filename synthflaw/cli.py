@@ -603,6 +603,9 @@ def add_evaluate(sub):
     e.add_argument("--max-new-tokens", type=int, default=96, metavar="N", help="limit of each answer, in tokens (default: %(default)s)")
     e.add_argument("--batch-size", type=int, default=50, metavar="N", help="prompts at once (default: %(default)s)")
     e.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results; answers found there are used again")
+    e.add_argument("--judge", default=None, metavar="M", help="a server's model that compares every model with the first, in both orders (needs --base-url, or the client's default)")
+    e.add_argument("--base-url", default=None, metavar="URL", help="address of the judge's server")
+    e.add_argument("--key-env", default="OPENAI_API_KEY", metavar="NAME", help="environment variable that holds the judge's key (default: %(default)s)")
     e.add_argument("--seed", type=int, default=0, metavar="S", help="of the prompts (default: %(default)s)")
     e.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N, mps")
     e.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16", "float16"], help="of the weights (default: bfloat16 on a GPU that has it)")
@@ -619,9 +622,13 @@ def run_evaluate(args) -> dict:
     check(len(set(args.model)) == len(args.model), "model", args.model, "different models"); check(args.n > 1, "n", args.n, "at least 2")
     quiet(); set_threads(args.threads)
     if len(args.model) > 1: print(f"With {args.n} prompts, of which a fifth is answered differently, a difference of {detectable(args.n):.3f} is found in 4 of 5 comparisons; smaller ones are easily missed.", file=sys.stderr)
+    judge = None
+    if args.judge:
+        from synthflaw.prompting import EndpointEngine
+        check(len(args.model) > 1, "model", args.model, "at least two, where a judge is asked for"); judge = EndpointEngine(args.judge, args.base_url, args.key_env, concurrency=16, max_new_tokens=8)
     docs = sorted(islice(load_documents(args.natural), 20_000), key=lambda d: unit_hash(d.id, f"evaluate {args.seed}"))[:args.n] if "abilities" in args.suite else ()
     got = evaluate_models({m: m for m in args.model}, args.out, args.suite, args.n, args.seed, args.prompts, docs, args.phrases, args.max_new_tokens, args.batch_size, args.device, args.dtype, args.include,
-                          lambda name, i, k: print(f"{name}: {i} of {k} prompts", file=sys.stderr))
+                          lambda name, i, k: print(f"{name}: {i} of {k} prompts", file=sys.stderr), judge)
     print(results_table(got)); print(f"evaluation.json, answers and report.html are in {args.out}")
     return got
 
@@ -635,7 +642,7 @@ def add_bench(
     p.add_argument("--out", required=True, metavar="DIR", help="folder for bench.json; finished measurements in it are kept")
     p.add_argument("--model", default="smollm", metavar="M", help="smollm, random (the shape of SmolLM2-135M), tiny, a folder or a hub name (default: %(default)s)")
     p.add_argument("--rounds", type=int, default=2, metavar="N", help="measurements of every arm, each in its own process (default: %(default)s)")
-    p.add_argument("--rows", type=int, default=4, metavar="N", help="forget rows, and replay rows, of a step (default: %(default)s)")
+    p.add_argument("--rows", type=int, default=8, metavar="N", help="forget rows, and replay rows, of a step (default: %(default)s)")
     p.add_argument("--longest", type=int, default=256, metavar="N", help="tokens of a row at most (default: %(default)s)")
 
 # %% ../nbs/70_cli.ipynb #e30cff4d
