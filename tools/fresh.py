@@ -29,7 +29,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-3
-FLAGGED = re.compile(r"^#\|\s*(slow|gpu|eval:\s*false)\b", re.M)
+FLAGGED = re.compile(r"^#\|\s*(slow|gpu|record|eval:\s*false)\b", re.M)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])", re.I)
 UNIT = r"(?:s|ms|µs|us|min|minutes?|seconds?|hours?|h|GB|MB|KB|GiB|MiB|KiB|it/s|x faster|times faster)"
 MEASURED = re.compile(rf"[-+]?\d[\d,.:]*\s*{UNIT}\b(?!\w)|[\d,.]+\s*(?:\w+\s+)?(?:/s\b|a second\b|per second\b|/second\b)", re.I)
