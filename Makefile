@@ -43,8 +43,9 @@ test-all: $(STAMP)  ## the same with the cells marked slow; a passing run is rec
 docs: $(STAMP)  ## the site, into _docs/ (with Quarto where it is installed)
 	@$(TEST) $(BIN)/python tools/docs.py
 
-browser: $(STAMP)  ## look at the built site with a browser (Playwright and Chromium)
+browser: $(STAMP)  ## look at the built site and at JupyterLab with a browser (Playwright and Chromium)
 	@$(TEST) $(BIN)/python tools/browser.py
+	@$(TEST) $(BIN)/python tools/lab.py
 
 fresh: $(STAMP)  ## are stored outputs those of a fresh run? NB=notebook chooses
 	@$(TEST) $(BIN)/python tools/fresh.py $(NB)
