@@ -10,6 +10,7 @@ __all__ = ['CASES', 'Meter', 'bench_rows', 'padded', 'standard_step', 'equal_ste
 # %% ../nbs/81_bench.ipynb #4fc0d837
 import json, os, random, subprocess, sys, tempfile, time
 from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 import numpy as np, torch
 from torch.nn import functional as F
@@ -246,24 +247,27 @@ def run_sft(
     model_name: str = "smollm",  # smollm, tiny, a folder or a hub name
     rows: int = 16,  # rows of two optimizer steps
     dtype: str = "bfloat16",  # of the multiplications
+    task: str = "sft",  # "sft": completions only; "pretrain": packed text, every token
 ) -> dict:  # tokens, cpu, extra_bytes, loss, ceiling
-    "Measure an SFT arm in this process."
+    "Measure an arm of training in this process."
     import datasets
     from transformers import PrinterCallback, TrainerCallback
     from trl import SFTTrainer
-    from synthflaw.train import LabelTrainer, TrainSettings, sft_config
+    from synthflaw.train import LabelTrainer, TrainSettings, packed_rows, sft_config
     set_threads(1); datasets.disable_progress_bars(); extra = []
     model, tokenizer = tiny_lm() if model_name == "tiny" else load_lm(model_name, "cpu", "float32")
+    text = lambda: packed_rows(tiny_documents(100) if model_name == "tiny" else embedded_documents()[:200:5], tokenizer, 256*rows, 256)
+    data = datasets.Dataset.from_list(sft_rows(tokenizer, rows, model_name == "tiny")) if task == "sft" else text()
     class Look(TrainerCallback):
         def on_substep_end(self, *a, **k): release_memory(); self.meter = Meter().__enter__()  # gradients are there now
         def on_pre_optimizer_step(self, *a, **k): self.meter.__exit__(); extra.append(self.meter.extra)
     with tempfile.TemporaryDirectory() as d:
         settings = TrainSettings(learning_rate=1e-5, batch_size=rows//2, accumulation=2, dtype=dtype, max_length=256)
         args = sft_config(settings, model.device, d, logging_steps=1, activation_checkpointing=arm == "checkpointed")
-        t = (SFTTrainer if arm == "standard" else LabelTrainer)(model=model, args=args, train_dataset=datasets.Dataset.from_list(sft_rows(tokenizer, rows, model_name == "tiny")), processing_class=tokenizer, callbacks=[Look()])
+        t = (SFTTrainer if arm == "standard" else LabelTrainer)(model=model, args=args, train_dataset=data, processing_class=tokenizer, callbacks=[Look()])
         t.remove_callback(PrinterCallback); data, begun = t.train_dataset, time.process_time(); t.train(); cpu = time.process_time() - begun
     tokens, labelled = sum(map(len, data["input_ids"])), sum(x != -100 for l in data["labels"] for x in l) if "labels" in data.column_names else 0
-    labelled = labelled or sum(sum(m) for m in data["completion_mask"])
+    labelled = labelled or (sum(sum(m) for m in data["completion_mask"]) if "completion_mask" in data.column_names else tokens)
     head = model.get_output_embeddings().weight.numel(); body = sum(p.numel() for n, p in model.named_parameters() if ".layers." in n)
     return {"arm": arm, "tokens": tokens, "labelled": labelled, "cpu": cpu, "wall": cpu, "extra_bytes": None if None in extra else max(extra), "loss": [h["loss"] for h in t.state.log_history if "loss" in h], "ceiling": (body + head)/(body + head*labelled/tokens)}
 
@@ -273,27 +277,28 @@ def sft_case(
     model: str = "smollm",  # smollm, tiny, a folder or a hub name
     rounds: int = 2,  # measurements of every arm, in turn
     rows: int = 16,  # rows of two optimizer steps
+    task: str = "sft",  # see `run_sft`
     show=None,  # called as show(what)
-) -> dict:  # {"sft": {arm: {"tokens_per_s", "extra_bytes"}, "ratio", "memory_ratio", ...}}
+) -> dict:  # {task: {arm: {"tokens_per_s", "extra_bytes"}, "ratio", "memory_ratio", ...}}
     "Completion-only SFT: ours, ours with checkpointing, and TRL's trainer, each in its own process."
-    arms, file = ("ours", "checkpointed", "standard"), out/f"sft-{model}-{rows}.json"; runs = read_json(file) if file.exists() else []
+    arms, file = ("ours", "checkpointed", "standard"), out/f"{task}-{model}-{rows}.json"; runs = read_json(file) if file.exists() else []
     for r in range(rounds):
         for arm in arms:
             if any((x["round"], x["arm"]) == (r, arm) for x in runs): continue
-            code = f"import json; from synthflaw.bench import run_sft; print(json.dumps(run_sft({arm!r}, {model!r}, {rows})))"
+            code = f"import json; from synthflaw.bench import run_sft; print(json.dumps(run_sft({arm!r}, {model!r}, {rows}, task={task!r})))"
             p = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
             check(p.returncode == 0, "arm", arm, f"one that runs; it ended with {p.stderr[-600:]}")
             runs.append({"round": r, **json.loads(p.stdout.splitlines()[-1])}); write_json(file, runs)
-            if show: show(f"sft, {arm}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {(runs[-1]['extra_bytes'] or 0)/1e9:.2f} GB")
+            if show: show(f"{task}, {arm}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {(runs[-1]['extra_bytes'] or 0)/1e9:.2f} GB")
     mine = {a: [x for x in runs if x["arm"] == a and x["round"] < rounds] for a in arms}
     cell = {a: {"tokens_per_s": sum(x["tokens"] for x in v)/sum(x["cpu"] for x in v), "extra_bytes": None if None in (m := [x["extra_bytes"] for x in v]) else max(m), "loss": v[0]["loss"], "rounds": [x["tokens"]/x["cpu"] for x in v]} for a, v in mine.items()}
     part = lambda a: cell[a]["extra_bytes"]/cell["standard"]["extra_bytes"] if cell["standard"]["extra_bytes"] else None
     fast = lambda a: cell[a]["tokens_per_s"]/cell["standard"]["tokens_per_s"]
     top = mine["ours"][0]["ceiling"]
-    return {"sft": {**cell, "ratio": fast("ours"), "memory_ratio": part("ours"), "ratio_checkpointed": fast("checkpointed"), "memory_ratio_checkpointed": part("checkpointed"), "ceiling": top, "share_of_ceiling": fast("ours")/top, "share_of_ceiling_checkpointed": fast("checkpointed")/top}}
+    return {task: {**cell, "ratio": fast("ours"), "memory_ratio": part("ours"), "ratio_checkpointed": fast("checkpointed"), "memory_ratio_checkpointed": part("checkpointed"), "ceiling": top, "share_of_ceiling": fast("ours")/top, "share_of_ceiling_checkpointed": fast("checkpointed")/top}}
 
 # %% ../nbs/81_bench.ipynb #0026bd70
-CASES: dict = {"unlearning": unlearning_case, "sft": sft_case}  # name -> function(out, **options) that returns what `bench.json` holds under "cases"
+CASES: dict = {"unlearning": unlearning_case, "sft": sft_case, "pretrain": partial(sft_case, task="pretrain")}  # name -> function(out, **options) that returns what `bench.json` holds under "cases"
 
 def bench(
     case: str = "unlearning",  # a name in `CASES`

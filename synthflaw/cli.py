@@ -638,7 +638,7 @@ def add_bench(
 ) -> None:
     "Add `synthflaw bench`."
     p = sub.add_parser("bench", help="measure speed and memory against the standard way")
-    p.add_argument("--case", default="unlearning", help="what to measure: unlearning, sft, or another registered case (default: %(default)s)")
+    p.add_argument("--case", default="unlearning", help="what to measure: unlearning, sft, pretrain, or another registered case (default: %(default)s)")
     p.add_argument("--out", required=True, metavar="DIR", help="folder for bench.json; finished measurements in it are kept")
     p.add_argument("--model", default="smollm", metavar="M", help="smollm, random (the shape of SmolLM2-135M), tiny, a folder or a hub name (default: %(default)s)")
     p.add_argument("--rounds", type=int, default=2, metavar="N", help="measurements of every arm, each in its own process (default: %(default)s)")
