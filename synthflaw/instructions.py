@@ -173,7 +173,7 @@ def instruction_card(
 def load_instructions(
     folder: str | Path | None = None,  # a folder made by `synthflaw instructions`; the package's own if None
 ) -> list[dict]:  # rows with "prompt" and "completion", and where they are from
-    "The rows of a set; this version of the package ships none."
+    "The rows of a set: those that the package carries, or those of a folder."
     folder = Path(folder) if folder else Path(list(find_spec("synthflaw").submodule_search_locations)[0])/"data"/"instructions"
     check((folder/"rows.jsonl").exists(), "folder", folder.name, "a folder made by `synthflaw instructions --out DIR`")
     return read_jsonl(folder/"rows.jsonl")
