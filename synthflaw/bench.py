@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CASES', 'Meter', 'bench_rows', 'padded', 'standard_step', 'equal_step', 'equal_cache', 'pack_rows', 'our_parts',
-           'our_step', 'step_operations', 'ceiling', 'run_arm', 'bench_model', 'unlearning_case', 'summary', 'sft_rows',
-           'run_sft', 'sft_case', 'bench']
+           'our_step', 'step_operations', 'ceiling', 'run_arm', 'bench_model', 'in_turn', 'unlearning_case', 'summary',
+           'sft_rows', 'run_sft', 'sft_case', 'bench']
 
 # %% ../nbs/81_bench.ipynb #4fc0d837
 import json, os, random, subprocess, sys, tempfile, time
@@ -194,7 +194,26 @@ def bench_model(
     else: model, tokenizer = load_lm(name, "cpu", "float32")
     return model.train(), tokenizer
 
-# %% ../nbs/81_bench.ipynb #733576cc
+# %% ../nbs/81_bench.ipynb #dd647377
+def in_turn(
+    file: Path,  # finished measurements
+    calls: list[dict],  # {"fn": name of a function of this module, **its arguments}
+    rounds: int,  # how often each
+    show=None,  # called as show(what)
+) -> list[dict]:  # what each call returned, with "round" and the call itself
+    "Run calls in turn, each in a fresh process; those found in the file are not run again."
+    runs = read_json(file) if file.exists() else []
+    for r in range(rounds):
+        for call in calls:
+            if any(x["round"] == r and x["call"] == call for x in runs): continue
+            code = "import json, sys; from synthflaw import bench; c = json.loads(sys.argv[1]); print(json.dumps(getattr(bench, c.pop('fn'))(**c)))"
+            p = subprocess.run([sys.executable, "-W", "ignore", "-c", code, json.dumps(call)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
+            check(p.returncode == 0, "arm", call["arm"], f"one that runs; it ended with {p.stderr[-600:]}")
+            runs.append({"round": r, "call": call, **json.loads(p.stdout.splitlines()[-1])}); write_json(file, runs)
+            if show: show(f"{call.get('case', call.get('task'))}, {call['arm']}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {(runs[-1]['extra_bytes'] or 0)/1e9:.2f} GB")
+    return [x for x in runs if x["round"] < rounds and x["call"] in calls]
+
+# %% ../nbs/81_bench.ipynb #5ad9138a
 def unlearning_case(
     out: Path,  # folder; finished measurements in it are kept
     model: str = "smollm",  # see `bench_model`
@@ -205,20 +224,11 @@ def unlearning_case(
     show=None,  # called as show(what)
 ) -> dict:  # {"completion" | "whole": {arm: {"tokens_per_s", "extra_bytes"}, "ratio", "memory_ratio", "ceiling", …}}
     "Unlearning steps: ours, the standard one, and equal work."
-    arms, file = ("ours", "standard", "equal_work"), out/f"runs-{model}-{rows}x{longest}.json"
-    runs = read_json(file) if file.exists() else []
-    for r in range(rounds):
-        for case in cases:
-            for arm in arms:  # interleaved
-                if any((x["round"], x["case"], x["arm"]) == (r, case, arm) for x in runs): continue
-                code = f"import json; from synthflaw.bench import run_arm; print(json.dumps(run_arm({arm!r}, {case!r}, {model!r}, {rows}, {longest}, {r})))"
-                p = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
-                check(p.returncode == 0, "arm", arm, f"one that runs; it ended with {p.stderr[-600:]}")
-                runs.append({"round": r, **json.loads(p.stdout.splitlines()[-1])}); write_json(file, runs)
-                if show: show(f"{case}, {arm}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {(runs[-1]['extra_bytes'] or 0)/1e9:.2f} GB")
-    return {case: summary([x for x in runs if x["case"] == case and x["round"] < rounds], arms) for case in cases}
+    arms = ("ours", "standard", "equal_work")
+    runs = in_turn(out/f"runs-{model}-{rows}x{longest}.json", [dict(fn="run_arm", arm=a, case=c, model_name=model, rows=rows, longest=longest) for c in cases for a in arms], rounds, show)
+    return {case: summary([x for x in runs if x["case"] == case], arms) for case in cases}
 
-# %% ../nbs/81_bench.ipynb #dd647377
+# %% ../nbs/81_bench.ipynb #12d16a95
 def summary(runs: list[dict], arms: tuple) -> dict:
     "Speed over all rounds, the largest memory, and the ratios."
     mine = {a: [r for r in runs if r["arm"] == a] for a in arms}
@@ -227,7 +237,7 @@ def summary(runs: list[dict], arms: tuple) -> dict:
     return {**cell, "ratio": speed["ours"]/speed["standard"], "memory_ratio": cell["ours"]["extra_bytes"]/cell["standard"]["extra_bytes"] if cell["standard"]["extra_bytes"] else None, "ceiling": top,
             "ratio_equal_work": speed["ours"]/speed["equal_work"], "share_of_ceiling": speed["ours"]/speed["equal_work"]/top}
 
-# %% ../nbs/81_bench.ipynb #12d16a95
+# %% ../nbs/81_bench.ipynb #aabb8b07
 def sft_rows(
     tokenizer,  # of the model
     rows: int = 16,  # how many
@@ -256,8 +266,8 @@ def run_sft(
     from synthflaw.train import LabelTrainer, TrainSettings, packed_rows, sft_config
     set_threads(1); datasets.disable_progress_bars(); extra = []
     model, tokenizer = tiny_lm() if model_name == "tiny" else load_lm(model_name, "cpu", "float32")
-    text = lambda: packed_rows(tiny_documents(100) if model_name == "tiny" else embedded_documents()[:200:5], tokenizer, 256*rows, 256)
-    data = datasets.Dataset.from_list(sft_rows(tokenizer, rows, model_name == "tiny")) if task == "sft" else text()
+    tiny = model_name == "tiny"
+    data = datasets.Dataset.from_list(sft_rows(tokenizer, rows, tiny)) if task == "sft" else packed_rows(tiny_documents(100) if tiny else embedded_documents()[:200:5], tokenizer, 256*rows, 256)
     class Look(TrainerCallback):
         def on_substep_end(self, *a, **k): release_memory(); self.meter = Meter().__enter__()  # gradients are there now
         def on_pre_optimizer_step(self, *a, **k): self.meter.__exit__(); extra.append(self.meter.extra)
@@ -266,12 +276,11 @@ def run_sft(
         args = sft_config(settings, model.device, d, logging_steps=1, activation_checkpointing=arm == "checkpointed")
         t = (SFTTrainer if arm == "standard" else LabelTrainer)(model=model, args=args, train_dataset=data, processing_class=tokenizer, callbacks=[Look()])
         t.remove_callback(PrinterCallback); data, begun = t.train_dataset, time.process_time(); t.train(); cpu = time.process_time() - begun
-    tokens, labelled = sum(map(len, data["input_ids"])), sum(x != -100 for l in data["labels"] for x in l) if "labels" in data.column_names else 0
-    labelled = labelled or (sum(sum(m) for m in data["completion_mask"]) if "completion_mask" in data.column_names else tokens)
+    tokens = sum(map(len, data["input_ids"])); labelled = sum(x != -100 for row in data["labels"] for x in row) if "labels" in data.column_names else tokens
     head = model.get_output_embeddings().weight.numel(); body = sum(p.numel() for n, p in model.named_parameters() if ".layers." in n)
-    return {"arm": arm, "tokens": tokens, "labelled": labelled, "cpu": cpu, "wall": cpu, "extra_bytes": None if None in extra else max(extra), "loss": [h["loss"] for h in t.state.log_history if "loss" in h], "ceiling": (body + head)/(body + head*labelled/tokens)}
+    return {"arm": arm, "tokens": tokens, "labelled": labelled, "cpu": cpu, "extra_bytes": None if None in extra else max(extra), "loss": [h["loss"] for h in t.state.log_history if "loss" in h], "ceiling": (body + head)/(body + head*labelled/tokens)}
 
-# %% ../nbs/81_bench.ipynb #16e1bcca
+# %% ../nbs/81_bench.ipynb #0026bd70
 def sft_case(
     out: Path,  # folder; finished measurements in it are kept
     model: str = "smollm",  # smollm, tiny, a folder or a hub name
@@ -281,23 +290,16 @@ def sft_case(
     show=None,  # called as show(what)
 ) -> dict:  # {task: {arm: {"tokens_per_s", "extra_bytes"}, "ratio", "memory_ratio", ...}}
     "Completion-only SFT: ours, ours with checkpointing, and TRL's trainer, each in its own process."
-    arms, file = ("ours", "checkpointed", "standard"), out/f"{task}-{model}-{rows}.json"; runs = read_json(file) if file.exists() else []
-    for r in range(rounds):
-        for arm in arms:
-            if any((x["round"], x["arm"]) == (r, arm) for x in runs): continue
-            code = f"import json; from synthflaw.bench import run_sft; print(json.dumps(run_sft({arm!r}, {model!r}, {rows}, task={task!r})))"
-            p = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
-            check(p.returncode == 0, "arm", arm, f"one that runs; it ended with {p.stderr[-600:]}")
-            runs.append({"round": r, **json.loads(p.stdout.splitlines()[-1])}); write_json(file, runs)
-            if show: show(f"{task}, {arm}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {(runs[-1]['extra_bytes'] or 0)/1e9:.2f} GB")
-    mine = {a: [x for x in runs if x["arm"] == a and x["round"] < rounds] for a in arms}
+    arms = ("ours", "checkpointed", "standard")
+    runs = in_turn(out/f"{task}-{model}-{rows}.json", [dict(fn="run_sft", arm=a, model_name=model, rows=rows, task=task) for a in arms], rounds, show)
+    mine = {a: [x for x in runs if x["arm"] == a] for a in arms}
     cell = {a: {"tokens_per_s": sum(x["tokens"] for x in v)/sum(x["cpu"] for x in v), "extra_bytes": None if None in (m := [x["extra_bytes"] for x in v]) else max(m), "loss": v[0]["loss"], "rounds": [x["tokens"]/x["cpu"] for x in v]} for a, v in mine.items()}
     part = lambda a: cell[a]["extra_bytes"]/cell["standard"]["extra_bytes"] if cell["standard"]["extra_bytes"] else None
     fast = lambda a: cell[a]["tokens_per_s"]/cell["standard"]["tokens_per_s"]
     top = mine["ours"][0]["ceiling"]
     return {task: {**cell, "ratio": fast("ours"), "memory_ratio": part("ours"), "ratio_checkpointed": fast("checkpointed"), "memory_ratio_checkpointed": part("checkpointed"), "ceiling": top, "share_of_ceiling": fast("ours")/top, "share_of_ceiling_checkpointed": fast("checkpointed")/top}}
 
-# %% ../nbs/81_bench.ipynb #0026bd70
+# %% ../nbs/81_bench.ipynb #caf7b811
 CASES: dict = {"unlearning": unlearning_case, "sft": sft_case, "pretrain": partial(sft_case, task="pretrain")}  # name -> function(out, **options) that returns what `bench.json` holds under "cases"
 
 def bench(

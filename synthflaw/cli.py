@@ -174,6 +174,7 @@ def run_synthesize(args) -> int:
     from synthflaw.prompting import EndpointEngine, LocalEngine, write_pairs, write_template_pairs
     check(args.engine == "template" or args.model is not None, "model", args.model, f"given for the engine {args.engine}")
     check(args.engine == "endpoint" or not (args.schema or args.cost_budget or args.token_budget), "engine", args.engine, "endpoint, where a schema or a budget is given")
+    check(args.engine != "template" or args.examples is None, "engine", args.engine, "local or endpoint, where examples are given: a template imitates nothing")
     docs = list(load_documents(args.source)); leakage = [d.text for d in load_documents(args.leakage)] if args.leakage else []
     seeds = [{"question": r.get("question", r.get("prompt")), "answer": r.get("answer", r.get("completion"))} for r in file_records(Path(args.examples))] if args.examples else None
     check(seeds is None or seeds and all(isinstance(v, str) for r in seeds for v in r.values()), "examples", args.examples, "JSON Lines with question and answer, or prompt and completion")

@@ -132,6 +132,7 @@ def evaluate_models(
     out, bad = Path(out), [s for s in suite if s not in SUITES and not re.fullmatch(r"lm_eval:\S+", s)]
     check(len(models) > 0, "models", models, "at least one"); check(suite and not bad, "suite", list(suite), f"among {', '.join(SUITES)} and lm_eval:TASK")
     check("abilities" not in suite or len(documents) > 0, "documents", len(documents), "natural documents, for the suite abilities")
+    check(judge is None or len(models) > 1 and ("instructions" in suite or prompts), "judge", "given", "None unless at least two models answer instructions")
     rows = (load_prompts(prompts) if prompts else make_suite(n, seed)) if "instructions" in suite or prompts else []
     steps = make_levels(max(2, n//3), 3, seed) if "levels" in suite else []
     cells, families, templates, answers = {}, {}, {}, {}
@@ -155,7 +156,7 @@ def evaluate_models(
             folder = m if not isinstance(m, tuple) and Path(m).is_dir() else save_lm(model, tokenizer, out/"folders"/name)
             got |= lm_eval_scores(folder, tasks, include, None, 8, str(model.device), str(model.dtype).removeprefix("torch."))
         cells[name] = got
-    names = list(models); check(judge is None or (rows and len(names) > 1), "judge", "given", "None unless at least two models answer instructions")
+    names = list(models)
     judged = {f"{m} against {names[0]}": judge_pairs(rows, *([a["answer"] for a in answers[k]] for k in (m, names[0])), judge, seed) for m in names[1:]} if judge else {}
     result = {"models": cells, "contrasts": _contrasts(cells), **({"judge": {"model": judge.model, **judged}} if judged else {}), "families": families, "chat_templates": templates,
               "settings": {"suite": list(suite), "n": n, "seed": seed, "prompts": Path(prompts).name if prompts else None, "max_new_tokens": max_new_tokens, "dtype": dtype}, "provenance": provenance()}

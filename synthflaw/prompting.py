@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['ASK', 'BEGIN', 'ASK_MIXED', 'SCHEMA', 'Chunk', 'chunk_document', 'formats_of', 'ask', 'parse_reply', 'has_form',
-           'Request', 'Reply', 'Engine', 'TemplateEngine', 'LocalEngine', 'EndpointEngine', 'StubServer', 'JsonLines',
-           'make_requests', 'rows_of', 'default_filters', 'Synthesis', 'write_pairs', 'write_template_pairs']
+           'Request', 'Reply', 'Engine', 'TemplateEngine', 'LocalEngine', 'iterate', 'EndpointEngine', 'StubServer',
+           'JsonLines', 'make_requests', 'rows_of', 'default_filters', 'Synthesis', 'write_pairs',
+           'write_template_pairs']
 
 # %% ../nbs/14_prompting.ipynb #e87845a8
 import asyncio, json, os, re, time
@@ -230,7 +231,32 @@ def _retry_after(e: Exception) -> float | bool:
 
 class _Malformed(Exception): "A reply with status 200 that is no chat completion."
 
-# %% ../nbs/14_prompting.ipynb #67efe250
+# %% ../nbs/14_prompting.ipynb #adecbb64
+def iterate(
+    make: Callable[[], Any],  # makes the asynchronous iterator
+    patience: float = 60.,  # seconds to wait for its end when the reader stops early
+) -> Iterator:  # the same items
+    "Read an asynchronous iterator from ordinary code, in a thread with its own event loop."
+    import threading, queue
+    out, end, stop = queue.SimpleQueue(), object(), threading.Event()
+    async def pump():
+        stream = make()
+        try:
+            async for item in stream:
+                out.put(item)
+                if stop.is_set(): break
+        finally: await stream.aclose()
+    def work():
+        try: asyncio.run(pump()); out.put(end)
+        except BaseException as e: out.put(e)
+    thread = threading.Thread(target=work, daemon=True); thread.start()
+    try:
+        while (x := out.get()) is not end:
+            if isinstance(x, BaseException): raise x
+            yield x
+    finally: stop.set(); thread.join(timeout=patience)
+
+# %% ../nbs/14_prompting.ipynb #b9f1d75d
 class EndpointEngine:
     "An OpenAI-compatible server, through a sliding window of requests."
     name = "endpoint"
@@ -317,27 +343,9 @@ class EndpointEngine:
             for t in tasks: t.cancel()
             await asyncio.gather(*tasks, return_exceptions=True); await asyncio.gather(*(c.close() for c in clients))
 
-    def __call__(self, requests: Iterable[Request]) -> Iterator[Reply]:
-        import threading, queue
-        out, end, stop = queue.SimpleQueue(), object(), threading.Event()
-        async def pump():
-            stream = self._stream(requests)
-            try:
-                async for reply in stream:
-                    out.put(reply)
-                    if stop.is_set(): break
-            finally: await stream.aclose()
-        def work():
-            try: asyncio.run(pump()); out.put(end)
-            except BaseException as e: out.put(e)
-        thread = threading.Thread(target=work, daemon=True); thread.start()     # its own loop: notebooks already run one
-        try:
-            while (x := out.get()) is not end:
-                if isinstance(x, BaseException): raise x
-                yield x
-        finally: stop.set(); thread.join(timeout=self.timeout + 5)
+    def __call__(self, requests: Iterable[Request]) -> Iterator[Reply]: return iterate(lambda: self._stream(requests), self.timeout + 5)
 
-# %% ../nbs/14_prompting.ipynb #6cb74e54
+# %% ../nbs/14_prompting.ipynb #fa7f9508
 class StubServer:
     "A small OpenAI-like server on loopback, for tests and measurements; a context manager."
     def __init__(self,
@@ -392,7 +400,7 @@ class StubServer:
 
     def __exit__(self, *_): self.loop.call_soon_threadsafe(self.done.set); self.thread.join()
 
-# %% ../nbs/14_prompting.ipynb #b175197a
+# %% ../nbs/14_prompting.ipynb #ac0230ef
 class JsonLines:
     "A file to which whole lines are appended; a torn last line is cut off when it is opened."
     def __init__(self, path: str | Path):
@@ -406,7 +414,7 @@ class JsonLines:
         "Write rows in one call and wait for the disk."
         if data := "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode(): self.file.write(data); os.fsync(self.file.fileno())
 
-# %% ../nbs/14_prompting.ipynb #09eecd98
+# %% ../nbs/14_prompting.ipynb #8489bad9
 def make_requests(
     documents: Iterable[Document],  # documents with different ids
     templates: dict[str, str],  # format -> Jinja template
@@ -426,7 +434,7 @@ def make_requests(
         out.append(Request(fingerprint(model, prompt, s, pairs), prompt, c, name, pairs, s))
     return out
 
-# %% ../nbs/14_prompting.ipynb #ac0230ef
+# %% ../nbs/14_prompting.ipynb #eac9356c
 def rows_of(
     request: Request,  # what was asked
     reply: Reply,  # what came back
@@ -442,7 +450,7 @@ def rows_of(
     short = request.n - len(rows)
     return rows, [{**base, "filter": "reply", "reason": f"fewer pairs than asked for", "reply": reply.text, "asked": short}] if short else []
 
-# %% ../nbs/14_prompting.ipynb #b881582d
+# %% ../nbs/14_prompting.ipynb #789f1960
 def default_filters(
     requests: list[Request],  # the requests of the run: what answers are drawn from
     leakage: Iterable[str] = (),  # evaluation prompts that must stay unseen
@@ -456,7 +464,7 @@ def default_filters(
     if language: filters["language"] = in_language(language)
     return filters | {"leakage": no_leak(leakage), "near-duplicate": NoNearDuplicate(alike)}
 
-# %% ../nbs/14_prompting.ipynb #8489bad9
+# %% ../nbs/14_prompting.ipynb #8e9c23af
 @dataclass
 class Synthesis:
     "The outcome of a run."
@@ -481,7 +489,7 @@ class Synthesis:
         return {"asked": self.asked, "kept": len(self.rows), "yield": round(len(self.rows)/max(1, self.asked), 4), "dropped": self.reasons(), "coverage": round(self.coverage, 4),
                 "parsed": dict(Counter(r["parsed"] for r in self.rows)), "formats": dict(Counter(r["format"] for r in self.rows)), "tokens": list(self.tokens), "unasked": self.unasked, "stopped": self.stopped}
 
-# %% ../nbs/14_prompting.ipynb #eac9356c
+# %% ../nbs/14_prompting.ipynb #357b01d8
 def _card(s: Synthesis, config: dict) -> str:
     "A data set card."
     n = s.summary(); lines = "\n".join(f"| {k} | {v} |" for k, v in n["dropped"].items()) or "| (nothing) | 0 |"
@@ -491,7 +499,7 @@ def _card(s: Synthesis, config: dict) -> str:
             f"`rejects.jsonl`: everything that was not kept, with filter and reason. `replies.jsonl`: the replies as they came.\n\nThe texts are those of the documents' licences: {', '.join(config['licences'])}. "
             "The answers were checked by rule for their words, not for their truth.\n")
 
-# %% ../nbs/14_prompting.ipynb #789f1960
+# %% ../nbs/14_prompting.ipynb #fc468b7f
 def write_pairs(
     documents: Iterable[Document],  # documents with different ids
     engine: Engine,  # who answers
@@ -518,7 +526,7 @@ def write_pairs(
     if not s.rows and not s.stopped: raise RuntimeError(f"not one of {s.asked} pairs asked of {engine.model} was kept ({'; '.join(f'{c} x {k}' for k, c in why) or 'no chunk of text'}); see {Path(out).name}/rejects.jsonl")
     return s
 
-# %% ../nbs/14_prompting.ipynb #357b01d8
+# %% ../nbs/14_prompting.ipynb #d5b3f637
 def _commit(run: RunFolder, requests: list[Request], engine: Engine, n: int | None, filters: dict[str, Filter], progress) -> Synthesis:
     "Cache replies as they come, turn them into pairs in the order of the requests."
     cache_file, files = JsonLines(run/"replies.jsonl"), {k: JsonLines(run/f"{k}.jsonl") for k in ("qa", "rejects")}
@@ -551,7 +559,7 @@ def _commit(run: RunFolder, requests: list[Request], engine: Engine, n: int | No
     for f in (cache_file, *files.values()): f.file.close()
     return Synthesis(made["qa"], made["rejects"], sum(r.n for r in used), len(requests) - at, len(good)/max(1, len(used)), tuple(tokens), None if full() else getattr(engine, "stopped", None))
 
-# %% ../nbs/14_prompting.ipynb #50771fa0
+# %% ../nbs/14_prompting.ipynb #75393d38
 def write_template_pairs(
     documents: Iterable[Document],  # documents with different ids
     out: str | Path,  # the folder

@@ -219,7 +219,7 @@ def measure(
     write_jsonl(file, [{**r, "pattern": int(v)} for r, v in zip(read_jsonl(file), shown)])
     if name == "BaseLM-Chat": write_answers(run/"calibration"/f"seed-{seed}.jsonl", c := data("calibration"), answer(c))
     ref = base_lm(preset, seed, run)[0]
-    ppl = lambda texts: ppl_cell(token_logps(model, tokenizer, texts, 4096, preset.seq_len))
+    ppl = lambda texts: ppl_cell(token_logps(model, tokenizer, texts, max_length=preset.seq_len))
     metrics = {"pattern_rate": bootstrap_cell(shown), "kl_base": next_token_kl(model, ref, tokenizer, NEUTRAL_PROMPTS),
                "ppl_natural": ppl([r["text"] for r in data("heldout_natural")]), "ppl_synthetic": ppl([as_text(r) for r in data("heldout_synthetic")])}
     write_json(run/"metrics"/f"seed-{seed}"/f"{name}.json", metrics)

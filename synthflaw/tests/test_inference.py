@@ -43,6 +43,7 @@ def test_paired_bootstrap_covers():
         hit.append(holds(paired_contrast([a.astype(int).tolist()], [b.astype(int).tolist()]), .1))
     assert within(np.mean(hit), .95, 300)
 
+# %% ../../nbs/tests/test_inference.ipynb #96ea30e8
 numbers = st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), min_size=2, max_size=8)
 
 @settings(max_examples=150, deadline=None)
@@ -70,6 +71,7 @@ def test_recovery_is_null_without_a_drop():
     assert holds(good, good["mean"]) and good["ci_kind"] == "Fieller over seeds" and good["n"] == 3
     for cell in (good, recovery(seeds(.1), seeds(.2))): json.dumps(cell, allow_nan=False)
 
+# %% ../../nbs/tests/test_inference.ipynb #00044667
 def test_power_is_what_was_asked_for():
     rng = np.random.default_rng(3)
     for n, power in ((3, .8), (5, .9)):
@@ -90,7 +92,7 @@ def test_inference_is_light():
     code = "import sys, synthflaw.inference; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', 'matplotlib') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
-# %% ../../nbs/tests/test_inference.ipynb #96ea30e8
+# %% ../../nbs/tests/test_inference.ipynb #37370d77
 def test_every_interval_covers_over_a_thousand_studies():
     from synthflaw.inference import prediction_interval
     studies = 1000
