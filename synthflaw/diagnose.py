@@ -221,8 +221,10 @@ def diagnose(
     check(reference is None or model is not None, "reference", "a model", "given only together with model")
     tokenizer = tokenizer or default_tokenizer()
     c = corpus_level(natural, synthetic, tokenizer, seed, level, sample, n_space, n_perm, progress)
+    tell = progress or (lambda *a: None)
     if model is not None:
-        c["space"] = space_test(c["rows"]["natural"], c["rows"]["synthetic"], tokenizer, model, n_space, n_perm, derive_seed(seed, "space")); c["p"]["separability"] = c["space"]["p"]
+        tell("separability", 0); c["space"] = space_test(c["rows"]["natural"], c["rows"]["synthetic"], tokenizer, model, n_space, n_perm, derive_seed(seed, "space")); c["p"]["separability"] = c["space"]["p"]
+    if model is not None: tell("likelihoods and answers of the model", 0)
     m = model_level(c, tokenizer, model, reference, n_model, seed=seed) if model is not None else {"p": {}}
     c["p"] |= m["p"]; c["q"] = metric_q(c["p"])
     c["coverage"] = _coverage(c["rows"]["synthetic"], c["templates"], tokenizer, seed); c["natural_coverage"] = _coverage(c["rows"]["natural"], c["templates"], tokenizer, seed)["mean"]

@@ -6,10 +6,10 @@
 __all__ = ['MEASURES', 'selected_spans', 'with_ids', 'Repair', 'look', 'repair', 'plot_repair', 'write_repair']
 
 # %% ../nbs/42_repair.ipynb #54a128bd
-import html, math, time
+import copy, html, math, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-import numpy as np
+import numpy as np, torch
 from .core import check, provenance, save_figure, theme, write_json, write_jsonl, write_text
 from .diagnose import Diagnosis, diagnose, write_diagnosis
 from .lm import generate, save_lm
@@ -88,22 +88,27 @@ def repair(
     auto: bool = False,  # search forgetting weight and tokens on a tuning split
     weights: tuple = (0., .1, .3, 1.),  # what `auto` tries
     seed: int = 0,  # of the diagnoses
-    report=None,  # called as report(what, done, all)
+    eval_dtype: str = "float32",  # in which the model is looked at; bfloat16 is faster where the processor has it
+    n_look: int = 100,  # held-out rows a side that the measures before and after are taken on
+    report=None,  # called as report(what, stages done, stages)
     **diagnosis,  # sample, n_space, n_model, n_perm, level: see `diagnose`
 ) -> Repair:
     "Diagnose, unlearn what was selected, and diagnose again."
     say = report or (lambda *a: None)
     rows = with_ids(synthetic, tokenizer); (train_s, test_s), (train_n, test_n) = split_rows(rows, tokenizer, .3, 400), split_rows(list(natural), tokenizer, .3, 400)
-    ask = lambda: diagnose(test_n, test_s, model, tokenizer, reference, seed, **diagnosis)
-    say("diagnosis", 0, 3); first = ask()
+    check(eval_dtype in ("float32", "bfloat16"), "eval_dtype", eval_dtype, "float32 or bfloat16")
+    view = lambda m: m if m is None or eval_dtype == "float32" else copy.deepcopy(m).to(torch.bfloat16)
+    def ask(what, i): return diagnose(test_n, test_s, view(model), tokenizer, view(reference), seed, progress=lambda part, n: say(f"{what}: {part}", i, 3), **diagnosis)
+    see = lambda d: look(view(model), tokenizer, test_n[:n_look], test_s[:n_look], held, d)
+    first = ask("diagnosis", 0)
     spans = selected_spans(first, train_s) if settings.forget_on == "format" else None
-    held = selected_spans(first, test_s); before = look(model, tokenizer, test_n, test_s, held, first)
+    held = selected_spans(first, test_s); before = see(first)
     say("unlearning", 1, 3); frontier = []
     if auto: settings, frontier = search(model, tokenizer, train_s, train_n, settings, weights, selection=spans)
     result = unlearn(model, tokenizer, train_s, train_n, settings, selection=spans)
-    say("diagnosis again", 2, 3); second = ask()
+    second = ask("diagnosis again", 2)
     say("done", 3, 3)
-    return Repair(model, before, look(model, tokenizer, test_n, test_s, held, second), (first, second), result, settings, frontier)
+    return Repair(model, before, see(second), (first, second), result, settings, frontier)
 
 # %% ../nbs/42_repair.ipynb #663c52ae
 def plot_repair(
@@ -120,7 +125,7 @@ def plot_repair(
     fell = a["p_forget"] < b["p_forget"]
     ax[0].set(xlabel="tokens read (thousands)", ylabel="loss terms (nats per token)", title="The terms of the run"); ax[0].legend()
     ax[1].bar(["before", "after"], [b["p_forget"], a["p_forget"]], color=[MODEL_COLORS["SynthLM"], MODEL_COLORS["UnlearnLM"]], width=.55); ax[1].set_axisbelow(True)
-    ax[1].set(xlabel="model", ylabel="mean probability of the format's tokens", title="The format lost mass" if fell else "The format kept its mass")
+    ax[1].set(xlabel="model", ylabel="mean probability of format tokens", title="The format lost mass" if fell else "The format kept its mass")
     return ax
 
 # %% ../nbs/42_repair.ipynb #def74cb8

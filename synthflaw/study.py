@@ -63,16 +63,21 @@ class Preset:
     batch_size: int = 8  # rows of a step
     repair_batch: int = 4  # rows of a step of the repair, forget and replay together
     dtype: str = "auto"  # of the multiplications in training: auto (bfloat16 where the processor has it), float32, bfloat16
+    eval_dtype: str = "float32"  # of a model that is measured
+    instruct: bool = False  # the base models are chat models already: asked in the chat template before SFT as well
+    repair_share: float = .03  # largest price of the repair, as a share of the tokens of RefineLM
 
     def __post_init__(self):
         check(self.role in ("report", "tuning"), "role", self.role, "report or tuning")
         check(0 < self.share <= 1, "share", self.share, "a share in (0, 1]")
         whole = self.refine_tokens//self.seq_len*self.seq_len
-        check(self.repair_tokens <= .03*whole, "repair_tokens", self.repair_tokens, f"at most 3% of the {whole} tokens that refine_tokens={self.refine_tokens} gives: the point of the repair is its price")
+        check(self.repair_tokens <= self.repair_share*whole, "repair_tokens", self.repair_tokens, f"at most {self.repair_share:.0%} of the {whole} tokens that refine_tokens={self.refine_tokens} gives: the point of the repair is its price")
 
 # %% ../nbs/60_study.ipynb #0c0d1f3c
 PRESETS = {p.name: p for p in (
     Preset("nano"),
+    Preset("smollm", base="smollm", instruct=True, pretrainings=1, arm_tokens=24_576, arm_lr=2e-4, refine_tokens=49_152, refine_lr=2e-4, repair_tokens=4_096, repair_share=.1, repair_lr=3e-4, w_forget=.3,
+           sft_rows=200, sft_epochs=1., sft_lr=2e-4, sft_batch=8, eval_prompts=100, calibration_prompts=60, base_prompts=100, heldout=60, batch_size=4, repair_batch=2, eval_dtype="bfloat16"),
     Preset("tiny", base="tiny", source="tiny", pretrainings=1, arm_tokens=6_000, refine_tokens=60_000, repair_tokens=1_600, sft_rows=120, sft_epochs=1.,
            eval_prompts=38, calibration_prompts=38, base_prompts=8, heldout=12, max_new_tokens=24, seq_len=128, batch_size=4))}  # by name
 
@@ -208,17 +213,17 @@ def measure(
     report=None,  # called as report(done, all, None)
 ) -> dict:  # metrics by name, each a cell over prompts or documents
     "Answers of a model, and the numbers that need the model itself."
-    model, tokenizer = load_lm(run/"models"/f"seed-{seed}"/name, device="cpu", dtype="float32")
+    model, tokenizer = load_lm(run/"models"/f"seed-{seed}"/name, device="cpu", dtype=preset.eval_dtype)
     data = lambda n: read_jsonl(run/"data"/f"seed-{seed}"/f"{n}.jsonl")
-    chat, rows = name.endswith("-Chat"), data("eval")
-    if not chat: rows = rows[:preset.base_prompts]
+    chat, rows = preset.instruct or name.endswith("-Chat"), data("eval")
+    if not name.endswith("-Chat"): rows = rows[:preset.base_prompts]
     answer = lambda rs: generate(model, tokenizer, [r["prompt"] + ("" if chat else "\n") for r in rs], preset.max_new_tokens, chat=chat, batch_size=100, progress=report and (lambda n: report(n, len(rs), None)))
     answers = answer(rows)
     shown = pattern_rate([g.text for g in answers], pattern_phrases("single"))
     file = write_answers(run/"answers"/f"seed-{seed}"/f"{name}.jsonl", rows, answers)
     write_jsonl(file, [{**r, "pattern": int(v)} for r, v in zip(read_jsonl(file), shown)])
-    if name == "BaseLM-Chat": write_answers(run/"calibration"/f"seed-{seed}.jsonl", c := data("calibration"), answer(c))
-    ref = base_lm(preset, seed, run)[0]
+    if name == "BaseLM-Chat" or preset.instruct and name == "BaseLM": write_answers(run/"calibration"/f"seed-{seed}{'' if name == 'BaseLM-Chat' else '-before'}.jsonl", c := data("calibration"), answer(c))
+    ref = base_lm(preset, seed, run)[0].to(model.dtype)
     ppl = lambda texts: ppl_cell(token_logps(model, tokenizer, texts, max_length=preset.seq_len))
     metrics = {"pattern_rate": bootstrap_cell(shown), "kl_base": next_token_kl(model, ref, tokenizer, NEUTRAL_PROMPTS),
                "ppl_natural": ppl([r["text"] for r in data("heldout_natural")]), "ppl_synthetic": ppl([as_text(r) for r in data("heldout_synthetic")])}
@@ -232,9 +237,10 @@ CONTRASTS = {"drop": ("NaturalLM", "SynthLM"), "drop_base": ("BaseLM", "SynthLM"
 def counted_families(
     run: Path,  # DIR
     seed: int,  # of the study
+    stage: str = "",  # "" after SFT; "-before" before it, where the base is a chat model
 ) -> list[str]:  # names of families; all if none qualifies
-    "The instruction families that count, decided on BaseLM-Chat's calibration answers."
-    rows = read_jsonl(run/"calibration"/f"seed-{seed}.jsonl")
+    "The instruction families that count, decided on the calibration answers of BaseLM-Chat, or before SFT of BaseLM."
+    rows = read_jsonl(run/"calibration"/f"seed-{seed}{stage}.jsonl")
     return scored_families(rows, rows) or sorted({r["family"] for r in rows})
 
 # %% ../nbs/60_study.ipynb #6b6dfe06
@@ -244,13 +250,14 @@ def seed_scores(
     seed: int,  # of the study
 ) -> dict:  # model -> {"cells": {metric: cell}, "strict": [0/1 by prompt], "pattern": [0/1 by prompt]}
     "All numbers of a seed: scores from the answers files, the others from the metrics files."
-    families, out = counted_families(run, seed), {}
+    counts, out = {"-Chat": counted_families(run, seed)}, {}
+    counts[""] = counted_families(run, seed, "-before") if preset.instruct else counts["-Chat"]
     constants = [r["completion"] for r in read_jsonl(run/"data"/f"seed-{seed}"/"sft.jsonl")[:200]] + list(COMPOSITES)
     for name in model_names():
-        rows = read_jsonl(run/"answers"/f"seed-{seed}"/f"{name}.jsonl")
+        rows, families = read_jsonl(run/"answers"/f"seed-{seed}"/f"{name}.jsonl"), counts["-Chat" if name.endswith("-Chat") else ""]
         counted = [r for r in rows if r["family"] in families]
         cells = score(rows, rows, families) | read_json(run/"metrics"/f"seed-{seed}"/f"{name}.json")
-        if name == "BaseLM-Chat": cells["if_constant"] = best_constant(counted, constants)["cell"]
+        if name == "BaseLM-Chat" or preset.instruct and name == "BaseLM": cells["if_constant"] = best_constant(counted, constants)["cell"]
         strict = [float(verdict(r, r["answer"], r["finished"])["strict"]) for r in counted]
         out[name] = {"cells": cells, "strict": strict, "pattern": [float(r["pattern"]) for r in rows]}
     return out
@@ -284,9 +291,9 @@ def summarize(
     differ = {kind: {c: paired_contrast([scores[s][f"{a}-Chat"][kind] for s in seeds], [scores[s][f"{b}-Chat"][kind] for s in seeds]) for c, (a, b) in CONTRASTS.items()} for kind in ("strict", "pattern")}
     for contrasts in differ.values():
         contrasts["recovery"], contrasts["recovery_refine"] = recovery(contrasts["regain"], contrasts["drop"]), recovery(contrasts["regain_refine"], contrasts["drop"])
-    base = {f"{c}_before_sft": paired_contrast([scores[s][a]["pattern"] for s in seeds], [scores[s][b]["pattern"] for s in seeds]) for c, (a, b) in CONTRASTS.items()}
-    return {"preset": preset.name, "seeds": seeds, "models": models, "contrasts": differ["strict"], "pattern_contrasts": {**differ["pattern"], **base},
-            "families": {str(s): counted_families(run.path, s) for s in seeds},
+    before_sft = lambda kind: {f"{c}_before_sft": paired_contrast([scores[s][a][kind] for s in seeds], [scores[s][b][kind] for s in seeds]) for c, (a, b) in CONTRASTS.items()}
+    return {"preset": preset.name, "seeds": seeds, "models": models, "contrasts": {**differ["strict"], **(before_sft("strict") if preset.instruct else {})}, "pattern_contrasts": {**differ["pattern"], **before_sft("pattern")},
+            "families": {str(s): counted_families(run.path, s) for s in seeds}, **({"families_before_sft": {str(s): counted_families(run.path, s, "-before") for s in seeds}} if preset.instruct else {}),
             "cost": {"refine_tokens": tokens("RefineLM"), "unlearn_tokens": tokens("UnlearnLM"), "unlearn_share_of_refine": tokens("UnlearnLM")/tokens("RefineLM"),
                      "seconds": {n: round(float(np.mean([info(s, n)["seconds"] for s in seeds])), 1) for n in (*MODELS[1:], *(f"{m}-Chat" for m in MODELS))}},
             "provenance": {**provenance(run.config["threads"]), "config_hash": fingerprint(run.config), "config": run.config}}
@@ -334,9 +341,9 @@ def analysis_stage(run: Path, preset: Preset, seed: int, report=None) -> dict:
     "What the report shows of texts and likelihoods: token frequencies, perplexity densities, t-SNE."
     data = lambda n: read_jsonl(run/"data"/f"seed-{seed}"/f"{n}.jsonl")
     base, tokenizer = base_lm(preset, seed, run)
-    models = {n: (lambda n=n: load_lm(run/"models"/f"seed-{seed}"/n, device="cpu", dtype="float32")[0]) for n in MODELS}
+    models = {n: (lambda n=n: load_lm(run/"models"/f"seed-{seed}"/n, device="cpu", dtype=preset.eval_dtype)[0]) for n in MODELS}
     natural = [Document(**r) for n in ("heldout_natural", "source") for r in data(n)[:300]]
-    found = analyse(natural, data("heldout_synthetic") + data("synthetic")[:300], base, tokenizer, models, seed)
+    found = analyse(natural, data("heldout_synthetic") + data("synthetic")[:300], base, tokenizer, models, seed, n=max(120, 2*preset.heldout), n_ppl=max(60, preset.heldout))
     write_json(run/"analysis"/f"seed-{seed}.json", found)
     return {}
 

@@ -6,7 +6,8 @@
 __all__ = ['command', 'environment', 'without_times', 'tiny_run', 'test_the_run_is_complete',
            'test_base_models_agree_with_themselves', 'test_pools_never_touch', 'test_same_seed_same_results',
            'test_killed_and_continued', 'killed_all_along', 'test_killed_in_every_stage',
-           'test_report_recomputes_from_answers', 'test_another_configuration_is_refused']
+           'test_report_recomputes_from_answers', 'test_another_configuration_is_refused',
+           'test_an_instruct_start_is_asked_before_sft_too']
 
 # %% ../../nbs/tests/test_study.ipynb #c4368e9e
 import json, os, signal, subprocess, sys, time
@@ -146,3 +147,11 @@ def test_another_configuration_is_refused(tiny_run, tmp_path):
     run, _ = tiny_run
     done = subprocess.run(command("study", "--preset", "tiny", "--seeds", 1, "--out", run), env=environment(tmp_path), capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "differs in seeds" in done.stderr
+
+# %% ../../nbs/tests/test_study.ipynb #instr002
+def test_an_instruct_start_is_asked_before_sft_too(tmp_path):
+    from synthflaw.study import CONTRASTS, study
+    small = dict(arm_tokens=3_000, sft_rows=66, heldout=8, eval_prompts=32, calibration_prompts=32, base_prompts=32, max_new_tokens=12)
+    r = study("tiny", [0], tmp_path, jobs=1, instruct=True, eval_dtype="bfloat16", **small)
+    assert {f"{c}_before_sft" for c in CONTRASTS} <= r["contrasts"].keys() and "if_constant" in r["models"]["BaseLM"]["metrics"] and r["families_before_sft"]["0"]
+    assert (tmp_path/"calibration"/"seed-0-before.jsonl").exists()
