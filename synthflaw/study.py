@@ -77,7 +77,7 @@ class Preset:
 PRESETS = {p.name: p for p in (
     Preset("nano"),
     Preset("smollm", base="smollm", instruct=True, pretrainings=1, arm_tokens=24_576, arm_lr=2e-4, refine_tokens=49_152, refine_lr=2e-4, repair_tokens=4_096, repair_share=.1, repair_lr=3e-4, w_forget=.3,
-           sft_rows=200, sft_epochs=1., sft_lr=2e-4, sft_batch=8, eval_prompts=100, calibration_prompts=60, base_prompts=100, heldout=60, batch_size=4, repair_batch=2, eval_dtype="bfloat16"),
+           sft_rows=200, sft_epochs=1., sft_lr=5e-4, sft_batch=8, eval_prompts=100, calibration_prompts=60, base_prompts=100, heldout=60, batch_size=4, repair_batch=2, eval_dtype="bfloat16"),
     Preset("tiny", base="tiny", source="tiny", pretrainings=1, arm_tokens=6_000, refine_tokens=60_000, repair_tokens=1_600, sft_rows=120, sft_epochs=1.,
            eval_prompts=38, calibration_prompts=38, base_prompts=8, heldout=12, max_new_tokens=24, seq_len=128, batch_size=4))}  # by name
 

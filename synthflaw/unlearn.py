@@ -104,16 +104,15 @@ def forget_flags(
     tokenizer,  # a fast tokenizer
     forget_on: str = "all",  # "all" tokens, those of the "completion", or those of the "format"
     spans: list | None = None,  # (start, end) characters of the format; found by `format_spans` if None
+    special: bool = False,  # mark special tokens as well: replay learns them, forgetting leaves them alone
 ) -> tuple[list[int], list[bool]]:  # token ids, and which of them are to be forgotten
     "Tokenize a forget row and mark the tokens to forget."
     text, start = row_text(row, tokenizer)
     check(forget_on != "completion" or start >= 0, "forget_on", forget_on, f"all, for rows without prompt and completion such as {str(row)[:60]!r}")
     enc = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    if forget_on == "format":
-        spans = format_spans(text) if spans is None else spans
-        return enc["input_ids"], [any(max(a, begin) < min(b, end) for a, b in spans) for begin, end in enc["offset_mapping"]]
-    start = start if forget_on == "completion" else 0
-    return enc["input_ids"], [end > start for _, end in enc["offset_mapping"]]
+    keep = set() if special else set(tokenizer.all_special_ids)
+    spans = [(start if forget_on == "completion" else 0, len(text))] if forget_on != "format" else format_spans(text) if spans is None else spans
+    return enc["input_ids"], [i not in keep and any(max(a, begin) < min(b, end) for a, b in spans) for i, (begin, end) in zip(enc["input_ids"], enc["offset_mapping"])]
 
 # %% ../nbs/41_unlearn.ipynb #cbe7607f
 def format_spans(
@@ -172,7 +171,7 @@ def plan_rows(
     share = 1/(1 + s.replay_ratio)
     turns = np.array(schedule({"forget": share, "replay": 1 - share}, s.tokens//s.seq_len))  # (rows,)
     spans = lambda r: None if selection is None else selection.get(r.get("id", "") if isinstance(r, dict) else getattr(r, "id", ""), [])
-    encode = {"forget": lambda r: forget_flags(r, tokenizer, s.forget_on, spans(r)), "replay": lambda r: forget_flags(r, tokenizer, s.replay_on)}
+    encode = {"forget": lambda r: forget_flags(r, tokenizer, s.forget_on, spans(r)), "replay": lambda r: forget_flags(r, tokenizer, s.replay_on, special=True)}
     x, y, passes = np.empty((len(turns), s.seq_len), np.int64), np.empty((len(turns), s.seq_len), np.int64), {}
     for name, items in (("forget", forget), ("replay", replay)):
         mine = turns == name
