@@ -49,7 +49,7 @@ class Comparison:
             cells = []
             for k in self.answers:
                 v = self.verdicts[k][i]; said = "followed" if v["strict"] else v["degenerate"] or "not followed"
-                cells.append(f"<td style='text-align:left;vertical-align:top;white-space:pre-wrap'><b style='color:{'#00724f' if v['strict'] else '#b34700'}'>{'✓' if v['strict'] else '✗'} {html.escape(said)}</b>\n{_marked(self.answers[k][i][0], self.phrases)}</td>")
+                cells.append(f"<td style='text-align:left;vertical-align:top;white-space:pre-wrap'><b style='color:{'#12875a' if v['strict'] else '#c2560c'}'>{'✓' if v['strict'] else '✗'} {html.escape(said)}</b>\n{_marked(self.answers[k][i][0], self.phrases)}</td>")
             body.append(f"<tr><td style='text-align:left;vertical-align:top'>{html.escape(r['prompt'])}</td>{''.join(cells)}</tr>")
         more = f"<caption>{self.limit} of {len(self.rows)} prompts</caption>" if len(self.rows) > self.limit else ""
         return f"<table>{more}<thead><tr><th style='text-align:left'>prompt</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

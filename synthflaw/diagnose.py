@@ -128,8 +128,12 @@ def _union(spans):
 
 def _summary_html(data: dict) -> str:
     e = html.escape
-    rows = "".join(f"<tr><td>{e(f['text'])}</td><td>{e(f['number'])}</td><td>{e(f['null'])}</td><td>{f['q']:.2g}</td><td>{e(f['advice'])}</td></tr>" for f in data["findings"])
-    table = f"<table><thead><tr><th>finding</th><th>number [95% interval]</th><th>by chance</th><th>q</th><th>what to do</th></tr></thead><tbody>{rows}</tbody></table>" if rows else ""
+    style = lambda c: f"text-align:left;vertical-align:top{';white-space:nowrap' if len(c) < 12 else ''}"  # JupyterLab sets cells to the right
+    cell = lambda tag, c: f"<{tag} style='{style(c)}'>{e(c)}</{tag}>"
+    row = lambda tag, cells: f"<tr>{''.join(cell(tag, c) for c in cells)}</tr>"
+    head = row("th", ["finding", "number [95% interval]", "by chance", "q", "what to do"])
+    rows = "".join(row("td", [f["text"], f["number"], f["null"], f"{f['q']:.2g}", f["advice"]]) for f in data["findings"])
+    table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
     return f"<p><b>{e(data['verdict'])}</b></p>{table}"
 
 # %% ../nbs/24_diagnose.ipynb #9b43ca47

@@ -365,7 +365,7 @@ class MaskView:
 
     def _repr_html_(self) -> str:
         import html
-        style = lambda on: "background:#c7ecd9;color:#00513a" if on else "color:#6b6b6b"
+        style = lambda on: "background:#c7ecd9;color:#00513a" if on else "opacity:.65"
         show = lambda t: html.escape(t).replace("\n", "↵<br>")
         body = "".join(f"<span style='{style(on)};border-radius:2px;margin-right:1px'>{show(t)}</span>" for t, on in zip(self.tokens, self.trained))
         return f"<div style='font-family:monospace;line-height:1.7'>{body}</div><p>{sum(self.trained)} of {len(self.trained)} tokens are trained (green)</p>"
