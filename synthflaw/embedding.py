@@ -147,7 +147,7 @@ def plot_tsne(
     title = "Natural and synthetic text in the model's space"
     if separability:
         s = separability; apart = s["ci95"][0] > (s.get("null_ci95") or [0, s["null_auc"]])[1]
-        title = f"Natural and synthetic text {'are' if apart else 'cannot be'} told apart:\nAUC {s['auc']:.2f} [{s['ci95'][0]:.2f}, {s['ci95'][1]:.2f}], by chance {s['null_auc']:.2f}"
+        title = f"{'Natural and synthetic text are told apart' if apart else 'Whether the two kinds can be told apart is not decided'}:\nAUC {s['auc']:.2f} [{s['ci95'][0]:.2f}, {s['ci95'][1]:.2f}], by chance {s['null_auc']:.2f}"
     ax.set(xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)", xticks=[], yticks=[], title=title)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
