@@ -108,6 +108,15 @@ def _contrasts(cells):
         out[f"{a} − {b}"] = {k: paired_contrast([cells[a][k]["values"]], [cells[b][k]["values"]]) | ({"mcnemar": mcnemar(*([int(v) for v in cells[m][k]["values"]] for m in (a, b)))} if k in ("if_strict", "if_loose") else {}) for k in cells[a] if k in shared}
     return out
 
+# %% ../nbs/55_compare.ipynb #cmp00001
+def _ability_cells(model, tokenizer, documents, n, seed):
+    from synthflaw.abilities import knowledge
+    from synthflaw.core import bootstrap_cell
+    from synthflaw.logprob import perplexity
+    from synthflaw.synthesis import extract_facts
+    p = perplexity(model, tokenizer, documents[:n], max_length=256)["per_document"]
+    return {"log_ppl_natural": bootstrap_cell(p, over="documents")} | knowledge(model, tokenizer, [f for d in documents[:n] for f in extract_facts(d)][:n], seed=seed)
+
 # %% ../nbs/55_compare.ipynb #8a5ddf18
 SUITES = ("instructions", "levels", "abilities", "humaneval")  # and lm_eval:TASK
 
@@ -164,14 +173,6 @@ def evaluate_models(
     side = Comparison(rows, answers, phrases, 50)._repr_html_() if rows else ""
     write_text(out/"report.html", f"<!doctype html><meta charset='utf-8'><title>Evaluation</title><style>body{{font:15px sans-serif;margin:2em;max-width:90em}}td,th{{border-bottom:1px solid #ddd;padding:.4em .8em}}</style><h1>Evaluation</h1><pre>{html.escape(results_table(result))}</pre>{side}\n")
     return result
-
-def _ability_cells(model, tokenizer, documents, n, seed):
-    from synthflaw.abilities import knowledge
-    from synthflaw.core import bootstrap_cell
-    from synthflaw.logprob import perplexity
-    from synthflaw.synthesis import extract_facts
-    p = perplexity(model, tokenizer, documents[:n], max_length=256)["per_document"]
-    return {"log_ppl_natural": bootstrap_cell(p, over="documents")} | knowledge(model, tokenizer, [f for d in documents[:n] for f in extract_facts(d)][:n], seed=seed)
 
 # %% ../nbs/55_compare.ipynb #30467ee6
 def results_table(

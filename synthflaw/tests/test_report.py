@@ -74,6 +74,7 @@ def test_page_is_whole_safe_and_complete(tmp_path, analysis):
     assert headline(results) in said and "2.5% of the 4,000" in said and "no <drop>" in said and "<drop>" not in text
     for name in ("scores", "contrasts", "tokens", "ppl", "tsne"): assert (tmp_path/"figures"/f"{name}.png").exists()
 
+# %% ../../nbs/tests/test_report.ipynb #rep00002
 def test_tables_are_sorted_by_what_they_show(tmp_path, analysis):
     results = make_run(tmp_path, seeds=(0, 1, 2), analysis=analysis); text = write_report(tmp_path).read_text()
     tables = re.findall(r'<div class="scroll sortable".*?</table></div>', text, re.S); assert len(tables) == 6
@@ -93,6 +94,7 @@ def test_places_sort_both_ways(keys):
     for way, want in ((0, known), (1, known[::-1])):
         assert [keys[i] for i in sorted(range(len(keys)), key=lambda i: places[i][way])] == want + [None]*(len(keys) - len(known))
 
+# %% ../../nbs/tests/test_report.ipynb #rep00004
 def test_same_folder_same_bytes(tmp_path):
     make_run(tmp_path, seeds=(0,))
     assert write_report(tmp_path).read_bytes() == write_report(tmp_path).read_bytes()
@@ -107,6 +109,7 @@ def test_text_from_data_stays_text(tmp_path, analysis):
     assert not [t for t, _ in page.tags if t == "script"] and all(a["src"].startswith("data:") for t, a in page.tags if t == "img")
     assert not [k for _, a in page.tags for k in a if k.startswith("on")] and "1337" not in "".join(page.text) and "".join(page.text).count(EVIL) > 10
 
+# %% ../../nbs/tests/test_report.ipynb #rep00005
 @given(st.text(alphabet=st.sampled_from(list("<>&\"' abTHEkeypoint{}%\n")), max_size=80), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_highlighted_text_is_the_text(text, times):
@@ -115,6 +118,7 @@ def test_highlighted_text_is_the_text(text, times):
     assert html.unescape(re.sub(r"</?mark>", "", shown)) == text and shown.count("<mark>") == shown.count("</mark>") >= times
     assert len(html.unescape(re.sub(r"<[^>]*>", "", str(highlight(text, pattern_phrases(), limit=5))).split(" … ")[0])) <= 5
 
+# %% ../../nbs/tests/test_report.ipynb #rep00007
 def test_one_seed_is_called_one_seed(tmp_path):
     make_run(tmp_path, seeds=(3,)); text = write_report(tmp_path).read_text()
     assert "This run has one seed" in text and "no analysis" in text and "seed 3" in text and "bootstrap over prompts" in text
