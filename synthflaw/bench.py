@@ -197,7 +197,7 @@ def bench_model(
 # %% ../nbs/81_bench.ipynb #dd647377
 def in_turn(
     file: Path,  # finished measurements
-    calls: list[dict],  # {"fn": name of a function of this module, **its arguments}
+    calls: list[dict],  # {"fn": name of a function of this module, **its arguments}; seed=None becomes the round, so that each round draws other rows
     rounds: int,  # how often each
     show=None,  # called as show(what)
 ) -> list[dict]:  # what each call returned, with "round" and the call itself
@@ -207,7 +207,7 @@ def in_turn(
         for call in calls:
             if any(x["round"] == r and x["call"] == call for x in runs): continue
             code = "import json, sys; from synthflaw import bench; c = json.loads(sys.argv[1]); print(json.dumps(getattr(bench, c.pop('fn'))(**c)))"
-            p = subprocess.run([sys.executable, "-W", "ignore", "-c", code, json.dumps(call)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
+            p = subprocess.run([sys.executable, "-W", "ignore", "-c", code, json.dumps({k: r if (k, v) == ("seed", None) else v for k, v in call.items()})], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
             check(p.returncode == 0, "arm", call["arm"], f"one that runs; it ended with {p.stderr[-600:]}")
             runs.append({"round": r, "call": call, **json.loads(p.stdout.splitlines()[-1])}); write_json(file, runs)
             if show: show(f"{call.get('case', call.get('task'))}, {call['arm']}, round {r + 1}: {runs[-1]['tokens']/runs[-1]['cpu']:.1f} tokens a CPU second, {(runs[-1]['extra_bytes'] or 0)/1e9:.2f} GB")
@@ -225,7 +225,7 @@ def unlearning_case(
 ) -> dict:  # {"completion" | "whole": {arm: {"tokens_per_s", "extra_bytes"}, "ratio", "memory_ratio", "ceiling", …}}
     "Unlearning steps: ours, the standard one, and equal work."
     arms = ("ours", "standard", "equal_work")
-    runs = in_turn(out/f"runs-{model}-{rows}x{longest}.json", [dict(fn="run_arm", arm=a, case=c, model_name=model, rows=rows, longest=longest) for c in cases for a in arms], rounds, show)
+    runs = in_turn(out/f"runs-{model}-{rows}x{longest}.json", [dict(fn="run_arm", arm=a, case=c, model_name=model, rows=rows, longest=longest, seed=None) for c in cases for a in arms], rounds, show)
     return {case: summary([x for x in runs if x["case"] == case], arms) for case in cases}
 
 # %% ../nbs/81_bench.ipynb #12d16a95

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Sequence
 import numpy as np
-from .core import Document, bootstrap_cell, check, derive_seed, provenance, save_figure, show_cell, write_json, write_jsonl, write_text
+from .core import Document, bootstrap_cell, check, derive_seed, html_page, html_table, provenance, save_figure, show_cell, write_json, write_jsonl, write_text
 from .embedding import embed, length_matched, separability_test, text_features, tsne
 from .logprob import likelihood_shift, perplexity
 from .mixture import text_of
@@ -317,21 +317,17 @@ def write_diagnosis(
     return write_text(out/"report.html", report_html(diagnosis.data, names))
 
 # %% ../nbs/24_diagnose.ipynb #ccb4a186
-_CSS = ("body{font:16px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}h1{font-size:1.7rem}h2{font-size:1.2rem;margin-top:2.2rem}table{border-collapse:collapse;width:100%;font-size:.92rem}"
-        "th,td{text-align:left;padding:.35rem .7rem .35rem 0;border-bottom:1px solid #ddd;vertical-align:top}img{max-width:100%}code,pre{background:#f5f5f5;padding:.1rem .25rem;white-space:pre-wrap;overflow-wrap:anywhere}small{color:#666}")
-
 def report_html(
     data: dict,  # content of diagnosis.json
     pictures: dict[str, tuple[Path, str]],  # name -> (file, title)
 ) -> str:  # one page that needs no other file
     "The diagnosis as a page."
     e = html.escape
-    def table(head, rows): return "<table><thead><tr>" + "".join(f"<th>{e(h)}</th>" for h in head) + "</tr></thead><tbody>" + "".join("<tr>" + "".join(f"<td>{c}</td>" for c in r) + "</tr>" for r in rows) + "</tbody></table>"
     img = "".join(f"<h2>{e(title.replace(chr(10), ' '))}</h2><img alt=\"{e(title)}\" src=\"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}\">" for file, title in pictures.values())
-    tokens = table(["token", "log-odds", "q", "natural, per million", "synthetic, per million"], [[f"<code>{e(repr(t['token'])[1:-1])}</code>", f"{t['log_odds']:.2f}", f"{t['q_value']:.1g}", f"{t['natural_per_million']:,.0f}", f"{t['synthetic_per_million']:,.0f}"] for t in data["structural_tokens"][:25]])
-    temps = table(["template", "coverage", "example"], [[f"<code>{e(t['pattern'])}</code>", f"{t['coverage']:.1%}", f"<pre>{e((t['examples'] or [''])[0][:400])}</pre>"] for t in data["templates"][:12]])
-    div = table(["measure", "natural", "synthetic", "difference [95%]", "p"], [[e(k.replace("_", " ")), f"{c['natural']:.3g}", f"{c['synthetic']:.3g}", show_cell(c), f"{c['p']:.2g}"] for k, c in data["diversity"].items()])
-    dist = table(["measure", "value [95%]", "by chance (uncorrected)", "p"], [[e(k.replace("_", " ")), show_cell(c), f"{c['null']:.3f}", f"{c['p']:.2g}"] for k, c in data["token_divergence"].items()])
-    size = table(["corpus", "documents", "characters", "tokens", "sampled"], [[k, *(f"{v[x]:,}" for x in ("documents", "characters", "tokens", "sampled"))] for k, v in data["corpora"].items()])
-    return (f"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>synthflaw: diagnosis</title><style>{_CSS}</style><h1>Diagnosis</h1>{_summary_html(data)}{size}{img}<h2>Templates</h2>{temps}<h2>Structural tokens</h2>{tokens}"
-            f"<h2>Divergence</h2>{dist}<h2>Diversity</h2>{div}<p><small>Level {data['settings']['level']:g} over all measures (false-discovery rate); seed {data['settings']['seed']}. Intervals are 95%.</small></p></html>")
+    tokens = html_table(["token", "log-odds", "q", "natural, per million", "synthetic, per million"], [[f"<code>{e(repr(t['token'])[1:-1])}</code>", f"{t['log_odds']:.2f}", f"{t['q_value']:.1g}", f"{t['natural_per_million']:,.0f}", f"{t['synthetic_per_million']:,.0f}"] for t in data["structural_tokens"][:25]])
+    temps = html_table(["template", "coverage", "example"], [[f"<code>{e(t['pattern'])}</code>", f"{t['coverage']:.1%}", f"<pre>{e((t['examples'] or [''])[0][:400])}</pre>"] for t in data["templates"][:12]])
+    div = html_table(["measure", "natural", "synthetic", "difference [95%]", "p"], [[e(k.replace("_", " ")), f"{c['natural']:.3g}", f"{c['synthetic']:.3g}", show_cell(c), f"{c['p']:.2g}"] for k, c in data["diversity"].items()])
+    dist = html_table(["measure", "value [95%]", "by chance (uncorrected)", "p"], [[e(k.replace("_", " ")), show_cell(c), f"{c['null']:.3f}", f"{c['p']:.2g}"] for k, c in data["token_divergence"].items()])
+    size = html_table(["corpus", "documents", "characters", "tokens", "sampled"], [[k, *(f"{v[x]:,}" for x in ("documents", "characters", "tokens", "sampled"))] for k, v in data["corpora"].items()])
+    body = f"{_summary_html(data)}{size}{img}<h2>Templates</h2>{temps}<h2>Structural tokens</h2>{tokens}<h2>Divergence</h2>{dist}<h2>Diversity</h2>{div}"
+    return html_page("Diagnosis", f"{body}<p><small>Level {data['settings']['level']:g} over all measures (false-discovery rate); seed {data['settings']['seed']}. Intervals are 95%.</small></p>", "synthflaw diagnose")

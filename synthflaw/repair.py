@@ -10,7 +10,7 @@ import copy, html, math, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 import numpy as np, torch
-from .core import check, provenance, save_figure, theme, write_json, write_jsonl, write_text
+from .core import check, html_page, provenance, save_figure, theme, write_json, write_jsonl, write_text
 from .diagnose import Diagnosis, diagnose, write_diagnosis
 from .lm import generate, save_lm
 from .overfit import NEUTRAL_PROMPTS, pattern_rate
@@ -145,11 +145,9 @@ def write_repair(
     write_text(out/"README.md", unlearn_card(name, done.settings, done.result, {k: done.before[k] for k in keys}, {k: done.after[k] for k in keys}))
     picture = save_figure(plot_repair(done)[0].figure, out/"repair.png"); plt.close("all")
     s, e = done.settings, html.escape
-    return write_text(out/"report.html", f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>synthflaw: repair</title>
-<style>body{{font:16px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}}td,th{{padding:.35rem .9rem .35rem 0;border-bottom:1px solid #ddd}}img{{max-width:100%}}</style>
-<h1>Repair of {e(name)}</h1><p>{e(done.diagnoses[0].data["verdict"])}</p>{done._repr_html_()}
-<img alt="loss terms and probability of the format" src="data:image/png;base64,{base64.b64encode(Path(picture).read_bytes()).decode()}">
+    body = f"""<p class="lead">Before: {e(done.diagnoses[0].data["verdict"])}</p><p class="lead">After: {e(done.diagnoses[1].data["verdict"])}</p>{done._repr_html_()}
+<p><small>That the template has less probability does not yet mean that instructions are followed better; that is measured on answers (<code>synthflaw evaluate</code>). Every number here comes from rows that were not trained on.</small></p>
+<h2>On the way</h2><img alt="loss terms and probability of the format" src="data:image/png;base64,{base64.b64encode(Path(picture).read_bytes()).decode()}">
 <h2>The run</h2><p>{e(s.objective)} forgetting, weight {s.w_forget:g}, on {e(s.forget_on)} tokens ({done.result.labelled["forget"]:,} of {done.result.tokens["forget"]:,} tokens of the forget rows); replay {s.w_replay:g} and divergence {s.w_kl:g} on {done.result.tokens["replay"]:,} natural tokens;
-{done.result.steps} steps at learning rate {s.learning_rate:g}.</p>
-<p>The full diagnosis <a href="before/report.html">before</a> and <a href="after/report.html">after</a>. Every number here comes from rows that were not trained on.</p>
-<p><small>That the template has less probability does not yet mean that instructions are followed better; that is measured on answers.</small></p></html>""")
+{done.result.steps} steps at learning rate {s.learning_rate:g}.</p><p>The full diagnosis <a href="before/report.html">before</a> and <a href="after/report.html">after</a>.</p>"""
+    return write_text(out/"report.html", html_page(f"Repair of {name}", body, "synthflaw repair"))
