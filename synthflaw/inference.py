@@ -78,7 +78,7 @@ def minimum_detectable_effect(
     n: int,  # seeds of the study
     power: float = .8,  # chance to find the effect
     level: float = .95,  # of the interval that must exclude 0
-) -> float:  # in the unit of the differences
+) -> float:  # in the unit of the differences; nan where the differences do not vary, which says nothing
     "The smallest true difference that a paired study of `n` seeds finds with `power`."
     from scipy import optimize, special, stats
     if not isinstance(sd, (int, float)):
@@ -86,6 +86,7 @@ def minimum_detectable_effect(
         mean = math.fsum(sd)/len(sd); sd = math.sqrt(math.fsum((v - mean)**2 for v in sd)/(len(sd) - 1))
     check(n >= 2, "n", n, "at least 2 seeds"); check(sd >= 0, "sd", sd, "not negative")
     check(0 < level < 1 and 1 - level < power < 1, "power", power, "above 1 - level and below 1, with a level between 0 and 1")
+    if sd == 0: return math.nan
     t = float(stats.t.ppf((1 + level)/2, n - 1))
     found = lambda shift: 1 - float(special.ncfdtr(1, n - 1, shift**2, t*t)) - power  # t squared is F with one degree of freedom
     high = 1.
