@@ -24,7 +24,7 @@ from .tokens import plot_token_density, show_token
 # %% ../nbs/61_report.ipynb #3663326b
 ROLES = {"BaseLM": "the pre-trained model", "NaturalLM": "BaseLM trained on natural text of the same documents: the control for topic and for training on",
          "SynthLM": "BaseLM trained on one-format question–answer pairs made from those documents", "MixedLM": "the same pairs in mixed formats: the control for format",
-         "RefineLM": "SynthLM trained on much more natural text: the expensive repair", "ReplayLM": "SynthLM with the repair at forgetting weight 0: the control for replay",
+         "RefineLM": "SynthLM trained on much more natural text: the expensive repair", "ReplayLM": "SynthLM with the repair at forgetting weight 0: the control for replay and divergence",
          "UnlearnLM": "SynthLM after unlearning: bounded forgetting, replay, and KL to SynthLM"}  # what each model of the study is
 METRICS = {"if_strict": ("strict following", "share of prompts with every constraint followed to the letter", 3), "if_loose": ("loose following", "the same, after removing first and last lines and markup", 3),
            "if_shuffled": ("following by chance", "the same answers judged against other prompts", 3), "degenerate_rate": ("degenerate", "share of answers that are empty, looping or cut off", 3),
