@@ -181,7 +181,7 @@ def show_cell(
     "A cell as text: mean and interval."
     if cell is None or cell.get("mean") is None: return "–"
     ci = cell.get("ci95")
-    if ci and ci[0] == ci[1] and cell["n"] > 1: return f"{cell['mean']:.{digits}f} (all {cell['n']} alike)"  # no spread: an interval of no width would claim to be sure
+    if ci and ci[0] == ci[1] and cell.get("n", 1) > 1: return f"{cell['mean']:.{digits}f} (all {cell['n']} alike)"  # no spread: an interval of no width would claim to be sure
     return f"{cell['mean']:.{digits}f}" + (f" [{ci[0]:.{digits}f}, {ci[1]:.{digits}f}]" if ci else "")
 
 # %% ../nbs/00_core.ipynb #d9ff5b5b
