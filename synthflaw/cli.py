@@ -26,7 +26,7 @@ def add_study(
     s.add_argument("--source", default=None, metavar="SOURCE", help="documents to use: embedded, a path, or hub:NAME[:SPLIT]")
     s.add_argument("--from-scratch", action="store_true", help="pre-train the base models as well instead of using the shipped weights (about an hour each on one core)")
     s.add_argument("--jobs", type=int, default=None, metavar="N", help="processes (default: one a core, at most 8); does not change results")
-    s.add_argument("--against", default=None, metavar="RECORD", help="compare with a recorded run: five, or a results.json; the same seed must give the same values, a new one values inside the 95%% prediction interval")
+    s.add_argument("--against", default=None, metavar="RECORD", help="compare with a recorded run: five (of nano), smollm, or a results.json; the same seed must give the same values, a new one values inside the 95%% prediction interval")
     s.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change fields of the preset, e.g. --set arm_tokens=200000 w_forget=0.1")
     s.add_argument("--device", default="cpu", choices=["cpu"], help="models of a million parameters are trained on the CPU")
     s.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16"], help="of the multiplications in training (default: bfloat16 where the processor has it)")

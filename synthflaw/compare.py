@@ -110,6 +110,7 @@ def _contrasts(cells):
 
 # %% ../nbs/55_compare.ipynb #cmp00001
 def _ability_cells(model, tokenizer, documents, n, seed):
+    "Perplexity of natural documents, and knowledge of the facts in them."
     from synthflaw.abilities import knowledge
     from synthflaw.logprob import perplexity
     from synthflaw.synthesis import extract_facts

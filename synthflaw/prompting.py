@@ -256,34 +256,9 @@ def iterate(
             yield x
     finally: stop.set(); thread.join(timeout=patience)
 
-# %% ../nbs/14_prompting.ipynb #b9f1d75d
-class EndpointEngine:
-    "An OpenAI-compatible server, through a sliding window of requests."
-    name = "endpoint"
-    def __init__(self,
-        model: str,  # the server's name of the model
-        base_url: str | None = None,  # e.g. http://127.0.0.1:8000/v1; the client's default if None
-        key_env: str = "OPENAI_API_KEY",  # environment variable that holds the key; may be unset for a local server
-        concurrency: int = 32,  # most requests under way
-        max_new_tokens: int = 512,  # limit of a reply, in tokens
-        temperature: float = 0.,  # 0 is greedy
-        tries: int = 5,  # requests sent for one reply, at most
-        timeout: float = 60.,  # seconds for one request
-        wait: tuple[float, float] = (.5, 30.),  # shortest and longest pause before another try, in seconds
-        token_budget: int | None = None,  # prompt and completion tokens of the whole run
-        cost_budget: float | None = None,  # in the unit of `prices`
-        prices: tuple[float, float] = (0., 0.),  # of a million prompt and a million completion tokens
-        schema: bool = False,  # hold the server to `SCHEMA` (servers that support it)
-    ):
-        check(concurrency >= 1, "concurrency", concurrency, "at least 1"); check(tries >= 1, "tries", tries, "at least 1")
-        check(cost_budget is None or max(prices) > 0, "prices", prices, "given where cost_budget is given")
-        for k, v in list(locals().items()):
-            if k != "self": setattr(self, k, v)
-        self.window, self.halved, self.spent, self.reserved, self.stopped = float(concurrency), 0, [0, 0], [0, 0], None
-
-    def settings(self) -> dict:
-        return {"max_new_tokens": self.max_new_tokens, "temperature": self.temperature, "schema": self.schema}
-
+# %% ../nbs/14_prompting.ipynb #prbudget
+class _Budgeted:
+    "Tokens and their price: reserved when a request is sent, spent when it is answered."
     def _cost(self, tokens) -> float: return (tokens[0]*self.prices[0] + tokens[1]*self.prices[1])/1e6
 
     def _fits(self, r: Request) -> bool:
@@ -294,6 +269,23 @@ class EndpointEngine:
         return self.stopped is None
 
     def _most(self, r: Request) -> tuple[int, int]: return len(r.prompt.encode())//2 + 16, self.max_new_tokens
+
+    def _reserve(self, r: Request) -> None: self.reserved = [a + b for a, b in zip(self.reserved, self._most(r))]
+
+    def _settle(self, r: Request, used: tuple[int, int]) -> None:
+        self.reserved = [a - b for a, b in zip(self.reserved, self._most(r))]; self.spent = [a + b for a, b in zip(self.spent, used)]
+
+# %% ../nbs/14_prompting.ipynb #prasking
+class _Asking:
+    "How one request is sent: its tries, and a window that halves where the server has too much and grows with each answer."
+    def _clients(self) -> list:
+        "One client for every sixteen connections: the work of a connection pool grows with the square of its size."
+        from openai import AsyncOpenAI
+        import httpx, logging
+        logging.getLogger("stamina").setLevel(logging.ERROR)  # tries are counted in each reply, not logged
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+        make = lambda: AsyncOpenAI(api_key=os.environ.get(self.key_env) or "none", base_url=self.base_url, max_retries=0, timeout=self.timeout, http_client=httpx.AsyncClient(limits=limits, timeout=self.timeout))
+        return [make() for _ in range(-(-self.concurrency//16))]
 
     async def _send(self, client, r: Request) -> Reply:
         "One request with its tries."
@@ -320,25 +312,47 @@ class EndpointEngine:
         key = os.environ.get(self.key_env)
         return text.replace(key, "***") if key else text
 
+# %% ../nbs/14_prompting.ipynb #b9f1d75d
+class EndpointEngine(_Budgeted, _Asking):
+    "An OpenAI-compatible server, through a sliding window of requests."
+    name = "endpoint"
+    def __init__(self,
+        model: str,  # the server's name of the model
+        base_url: str | None = None,  # e.g. http://127.0.0.1:8000/v1; the client's default if None
+        key_env: str = "OPENAI_API_KEY",  # environment variable that holds the key; may be unset for a local server
+        concurrency: int = 32,  # most requests under way
+        max_new_tokens: int = 512,  # limit of a reply, in tokens
+        temperature: float = 0.,  # 0 is greedy
+        tries: int = 5,  # requests sent for one reply, at most
+        timeout: float = 60.,  # seconds for one request
+        wait: tuple[float, float] = (.5, 30.),  # shortest and longest pause before another try, in seconds
+        token_budget: int | None = None,  # prompt and completion tokens of the whole run
+        cost_budget: float | None = None,  # in the unit of `prices`
+        prices: tuple[float, float] = (0., 0.),  # of a million prompt and a million completion tokens
+        schema: bool = False,  # hold the server to `SCHEMA` (servers that support it)
+    ):
+        check(concurrency >= 1, "concurrency", concurrency, "at least 1"); check(tries >= 1, "tries", tries, "at least 1")
+        check(cost_budget is None or max(prices) > 0, "prices", prices, "given where cost_budget is given")
+        for k, v in list(locals().items()):
+            if k != "self": setattr(self, k, v)
+        self.window, self.halved, self.spent, self.reserved, self.stopped = float(concurrency), 0, [0, 0], [0, 0], None
+
+    def settings(self) -> dict:
+        return {"max_new_tokens": self.max_new_tokens, "temperature": self.temperature, "schema": self.schema}
+
     async def _stream(self, requests: Iterable[Request]):
-        from openai import AsyncOpenAI
-        import httpx, logging
-        logging.getLogger("stamina").setLevel(logging.ERROR)      # tries are counted in each reply, not logged
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)   # the work of a connection pool grows with the square of its size
-        make = lambda: AsyncOpenAI(api_key=os.environ.get(self.key_env) or "none", base_url=self.base_url, max_retries=0, timeout=self.timeout, http_client=httpx.AsyncClient(limits=limits, timeout=self.timeout))
-        clients, sent = [make() for _ in range(-(-self.concurrency//16))], 0
+        clients, sent = self._clients(), 0
         requests, tasks, more, ended = iter(requests), {}, True, asyncio.Queue()   # a queue: waiting on all tasks anew after each costs more the wider the window
         try:
             while True:
                 while more and len(tasks) < int(self.window):
                     if (r := next(requests, None)) is None or not self._fits(r): more = False; break
-                    self.reserved = [a + b for a, b in zip(self.reserved, self._most(r))]; tasks[t := asyncio.ensure_future(self._send(clients[sent % len(clients)], r))] = r; sent += 1; t.add_done_callback(ended.put_nowait)
+                    self._reserve(r); tasks[t := asyncio.ensure_future(self._send(clients[sent % len(clients)], r))] = r; sent += 1; t.add_done_callback(ended.put_nowait)
                 if not tasks: return
                 done = [await ended.get()]
                 while not ended.empty(): done.append(ended.get_nowait())
                 for t in done:
-                    self.reserved = [a - b for a, b in zip(self.reserved, self._most(tasks.pop(t)))]; reply = t.result()
-                    self.spent = [a + b for a, b in zip(self.spent, reply.tokens)]; yield reply
+                    reply = t.result(); self._settle(tasks.pop(t), reply.tokens); yield reply
         finally:
             for t in tasks: t.cancel()
             await asyncio.gather(*tasks, return_exceptions=True); await asyncio.gather(*(c.close() for c in clients))

@@ -152,7 +152,7 @@ def _width_caveats(said):
     hidden = next((max(map(abs, v["cell"]["ci95"])) for v in said if v["name"] == "drop" and v["standing"] == "not found"), 0)
     still = [v for v in said if v["standing"] != "not decided" and v["cell"]["ci95"][0] == v["cell"]["ci95"][1]]
     return ([f"A change in following of up to {hidden:.2f} may have gone unnoticed."] if hidden else []) + (
-        ["Where all seeds agree to the digit the interval has no width: no seed differed, which does not say that none can."] if still else [])
+        [f"Where all {'answers' if 'prompts' in still[0]['cell']['ci_kind'] else 'seeds'} are alike there is no interval: none differed, which does not say that none can."] if still else [])
 
 # %% ../nbs/61_report.ipynb #8ec4522c
 def caveats(
