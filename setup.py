@@ -1,6 +1,8 @@
 """Install synthflaw from what settings.ini says, so that each fact is written once."""
+
 from configparser import ConfigParser
 from pathlib import Path
+
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
@@ -29,13 +31,21 @@ setup(
     ],
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
-    extras_require={k.removesuffix("_requirements"): v.split() for k, v in cfg.items() if k.endswith("_requirements")},
+    extras_require={
+        k.removesuffix("_requirements"): v.split()
+        for k, v in cfg.items()
+        if k.endswith("_requirements")
+    },
     packages=find_packages(include=["synthflaw", "synthflaw.*"]),
-    package_data={"synthflaw": ["data/**/*"]},  # the nano model: safetensors, json, md
+    package_data={
+        "synthflaw": ["records/**/*", "templates/*"]
+    },  # the nano model: safetensors, json, md
     include_package_data=False,
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
-        "nbdev": ["synthflaw = synthflaw._modidx:d"],  # lets nbdev link names in prose to their page
+        "nbdev": [
+            "synthflaw = synthflaw._modidx:d"
+        ],  # lets nbdev link names in prose to their page
     },
     zip_safe=False,
 )

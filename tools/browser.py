@@ -9,6 +9,7 @@ The site in _docs/ is served on loopback and opened with Playwright in the syste
 - equations are shown without a network, and llms.txt is there.
 Without Playwright or Chromium it says so and ends with status 0, unless --require is given.
 """
+
 import argparse
 import contextlib
 import functools
@@ -55,7 +56,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @contextlib.contextmanager
 def served(folder: Path):
     "The folder on a free port of loopback."
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/"
@@ -66,14 +69,29 @@ def served(folder: Path):
 def chromium() -> str | None:
     "The browser to use; SYNTHFLAW_CHROMIUM names another."
     named = os.environ.get("SYNTHFLAW_CHROMIUM")
-    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return named or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
 
 
 def main(argv=None) -> int:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--site", type=Path, default=SITE, metavar="DIR", help="the built site (default: _docs)")
-    p.add_argument("--shots", type=Path, default=None, metavar="DIR", help="write screenshots of home, a notebook page, the same on a phone, and dark")
-    p.add_argument("--only", default="", metavar="REGEX", help="only pages of the navigation whose address matches (default: all)")
+    p.add_argument(
+        "--site", type=Path, default=SITE, metavar="DIR", help="the built site (default: _docs)"
+    )
+    p.add_argument(
+        "--shots",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="write screenshots of home, a notebook page, the same on a phone, and dark",
+    )
+    p.add_argument(
+        "--only",
+        default="",
+        metavar="REGEX",
+        help="only pages of the navigation whose address matches (default: all)",
+    )
     p.add_argument("--require", action="store_true", help="a missing browser is an error")
     args = p.parse_args(argv)
     try:
@@ -83,7 +101,9 @@ def main(argv=None) -> int:
         return int(args.require)
     browser_path = chromium()
     if browser_path is None:
-        print("not checked: there is no Chromium on this machine (apt-get install chromium, or set SYNTHFLAW_CHROMIUM)")
+        print(
+            "not checked: there is no Chromium on this machine (apt-get install chromium, or set SYNTHFLAW_CHROMIUM)"
+        )
         return int(args.require)
     if not (args.site / "index.html").exists():
         print(f"not checked: {args.site} holds no site; run make docs first")
@@ -91,7 +111,9 @@ def main(argv=None) -> int:
 
     faults: list[str] = []
     with served(args.site) as home, sync_playwright() as pw:
-        browser = pw.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        browser = pw.chromium.launch(
+            executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+        )
         context = browser.new_context(viewport=WIDE, color_scheme="light")
         page = context.new_page()
         page.set_default_timeout(60_000)
@@ -101,7 +123,9 @@ def main(argv=None) -> int:
             faults.append(f"{now['page']}: {text}")
             print(faults[-1], flush=True)
 
-        page.on("console", lambda m: fault(f"console: {m.text[:200]}") if m.type == "error" else None)
+        page.on(
+            "console", lambda m: fault(f"console: {m.text[:200]}") if m.type == "error" else None
+        )
         page.on("pageerror", lambda e: fault(f"script: {str(e)[:200]}"))
         page.on("response", lambda r: fault(f"{r.status} for {r.url}") if r.status >= 400 else None)
 
@@ -117,8 +141,14 @@ def main(argv=None) -> int:
         dark = browser.new_context(viewport=WIDE, color_scheme="dark").new_page()
         if args.shots:
             args.shots.mkdir(parents=True, exist_ok=True)
-            for name, url, size, p in (("home", "index.html", WIDE, page), ("notebook", "loss.html", WIDE, page), ("guide", "guides/quickstart.html", WIDE, page),
-                                       ("phone", "guides/quickstart.html", NARROW, page), ("phone-home", "index.html", NARROW, page), ("dark", "guides/quickstart.html", WIDE, dark)):
+            for name, url, size, p in (
+                ("home", "index.html", WIDE, page),
+                ("notebook", "loss.html", WIDE, page),
+                ("guide", "guides/quickstart.html", WIDE, page),
+                ("phone", "guides/quickstart.html", NARROW, page),
+                ("phone-home", "index.html", NARROW, page),
+                ("dark", "guides/quickstart.html", WIDE, dark),
+            ):
                 p.set_viewport_size(size)
                 p.goto(home + url)
                 p.wait_for_timeout(300)
@@ -126,12 +156,23 @@ def main(argv=None) -> int:
 
         # every page of the navigation
         page.goto(home + "index.html")
-        inside = lambda urls: [u for u in dict.fromkeys(urldefrag(urljoin(home, u))[0] for u in urls) if u.startswith(home) and u.endswith(".html")]
-        pages = inside([home + "index.html", *page.eval_on_selector_all("#quarto-sidebar a[href], nav a[href]", "es => es.map(e => e.href)")])
-        pages = [url for url in pages if re.search(args.only, url[len(home):])]
+        inside = lambda urls: [
+            u
+            for u in dict.fromkeys(urldefrag(urljoin(home, u))[0] for u in urls)
+            if u.startswith(home) and u.endswith(".html")
+        ]
+        pages = inside(
+            [
+                home + "index.html",
+                *page.eval_on_selector_all(
+                    "#quarto-sidebar a[href], nav a[href]", "es => es.map(e => e.href)"
+                ),
+            ]
+        )
+        pages = [url for url in pages if re.search(args.only, url[len(home) :])]
         links, alts = set(), 0
         for url in pages:
-            now["page"] = url[len(home):]
+            now["page"] = url[len(home) :]
             page.set_viewport_size(WIDE)
             page.goto(url, wait_until="load")
             links |= set(inside(page.evaluate(LINKS)))
@@ -146,7 +187,7 @@ def main(argv=None) -> int:
                 fault(f"at 390 px: {what}")
             print(f"{now['page']} seen", file=sys.stderr, flush=True)
         for url in sorted(links - set(pages)):
-            now["page"] = url[len(home):]
+            now["page"] = url[len(home) :]
             if page.request.get(url).status >= 400:
                 fault("is linked, but is not there")
 
@@ -165,7 +206,7 @@ def main(argv=None) -> int:
             hit.wait_for(state="visible", timeout=15_000)
             hit.click()
             page.wait_for_url("**/loss.html*")
-            landed = page.url[len(home):]
+            landed = page.url[len(home) :]
             page.wait_for_timeout(500)
             if not page.evaluate(ON_SCREEN, NAME):
                 fault(f"landed on {landed}, where the entry {NAME} is not on the screen")
@@ -181,7 +222,9 @@ def main(argv=None) -> int:
         dark.goto(home + "loss.html")
         light = dark.evaluate(LIGHTNESS)
         if light["background"] > 0.3 or light["text"] - light["background"] < 0.4:
-            fault(f"dark mode: background {light['background']:.2f}, text {light['text']:.2f} (0 is black, 1 is white)")
+            fault(
+                f"dark mode: background {light['background']:.2f}, text {light['text']:.2f} (0 is black, 1 is white)"
+            )
         now["page"] = "llms.txt"
         text = page.request.get(home + "llms.txt")
         if text.status != 200 or "loss" not in text.text():
@@ -191,7 +234,9 @@ def main(argv=None) -> int:
     if faults:
         print(f"{len(faults)} faults on {len(pages)} pages")
         return 1
-    print(f"{len(pages)} pages of the navigation, {len(links)} pages linked, {alts} pictures with a text, {equations} equations in loss.html; search lands on {landed}; nothing asked for from elsewhere; no error")
+    print(
+        f"{len(pages)} pages of the navigation, {len(links)} pages linked, {alts} pictures with a text, {equations} equations in loss.html; search lands on {landed}; nothing asked for from elsewhere; no error"
+    )
     return 0
 
 

@@ -12,6 +12,7 @@
 
 Nothing is run and no file that git knows is touched. The site needs no network: it can be opened from the folder.
 """
+
 import ast
 import json
 import os
@@ -31,7 +32,13 @@ COPY, PROC, SITE = Path("build/nbs"), Path("_proc"), Path("_docs")
 BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")  # what notebooks may link to as ../NAME
 NUMBER = re.compile(r"^\d+[a-zA-Z0-9]*_")  # what nbdev drops from the name of a page
 # What Quarto reads and smalldocs does not, or what would put an address that does not exist yet into the pages.
-ONLY_QUARTO = (("format", "html", "html-math-method"), ("format", "html", "grid"), ("website", "site-url"), ("website", "repo-url"), ("website", "repo-branch"))
+ONLY_QUARTO = (
+    ("format", "html", "html-math-method"),
+    ("format", "html", "grid"),
+    ("website", "site-url"),
+    ("website", "repo-url"),
+    ("website", "repo-branch"),
+)
 
 
 def opening(cell: dict) -> list[dict]:
@@ -40,9 +47,11 @@ def opening(cell: dict) -> list[dict]:
     if cell["cell_type"] != "markdown" or not found:
         return [cell]
     sentence = " ".join(line.lstrip("> ").strip() for line in found[2].splitlines())
-    rest = "".join(cell["source"])[found.end():].strip()
+    rest = "".join(cell["source"])[found.end() :].strip()
     head = cell | {"source": [found[1], "\n", f"> {sentence}\n"] if sentence else [found[1]]}
-    return [head] + ([cell | {"id": "opening", "source": rest.splitlines(keepends=True)}] if rest else [])
+    return [head] + (
+        [cell | {"id": "opening", "source": rest.splitlines(keepends=True)}] if rest else []
+    )
 
 
 def exported(cell: dict) -> list[dict]:
@@ -53,11 +62,20 @@ def exported(cell: dict) -> list[dict]:
     body = ast.parse(code).body
     out = []
     for n, node in enumerate(body):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+        if isinstance(
+            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        ) and not node.name.startswith("_"):
             source = NbdevLookup().code(node.name)
             link = f"[source]({source}){{.entry-source}}\n\n" if source else ""
             text = f"---\n\n{link}### {node.name}\n"
-            out.append({"cell_type": "markdown", "id": f"{cell['id']}-{n}", "metadata": {}, "source": text.splitlines(keepends=True)})
+            out.append(
+                {
+                    "cell_type": "markdown",
+                    "id": f"{cell['id']}-{n}",
+                    "metadata": {},
+                    "source": text.splitlines(keepends=True),
+                }
+            )
     if body and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body):
         code = '#| code-fold: true\n#| code-summary: "Imports"\n' + code
     return out + [cell | {"source": code.splitlines(keepends=True)}]
@@ -66,14 +84,20 @@ def exported(cell: dict) -> list[dict]:
 def described(cell: dict, heading: str, sayings: dict[str, str]) -> dict:
     "A cell with a picture, which gets an alternative text where its author gave none: its title, else what draws it, and the section."
     source = "".join(cell["source"])
-    pictures = any(k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {}))
+    pictures = any(
+        k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {})
+    )
     if not pictures or re.search(r"^#\|\s*fig-alt", source, re.M):
         return cell
-    title = re.search(r"""title\s*=\s*(?:f?"([^"{}]+)"|f?'([^'{}]+)')|set_title\(\s*"([^"{}]+)\"""", source)
+    title = re.search(
+        r"""title\s*=\s*(?:f?"([^"{}]+)"|f?'([^'{}]+)')|set_title\(\s*"([^"{}]+)\"""", source
+    )
     drawn = [sayings[name] for name in re.findall(r"\bplot_\w+", source) if name in sayings]
     words = next(filter(None, title.groups()), "") if title else drawn[0] if drawn else "Figure"
     text = f"{words.rstrip('.')}. Section: {heading}".replace("`", "")
-    return cell | {"source": [f"#| fig-alt: {json.dumps(text, ensure_ascii=False)}\n", *cell["source"]]}
+    return cell | {
+        "source": [f"#| fig-alt: {json.dumps(text, ensure_ascii=False)}\n", *cell["source"]]
+    }
 
 
 def page_notebooks() -> None:
@@ -87,8 +111,16 @@ def page_notebooks() -> None:
     shutil.copytree("nbs", COPY, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "_*cache"))
     for name in BESIDE:
         shutil.copy(name, COPY)
-    parsed = (ast.parse(module.read_text(encoding="utf-8")) for module in get_config().lib_path.glob("*.py"))
-    sayings = {node.name: ast.get_docstring(node) for tree in parsed for node in tree.body if isinstance(node, ast.FunctionDef) and ast.get_docstring(node)}
+    parsed = (
+        ast.parse(module.read_text(encoding="utf-8"))
+        for module in get_config().lib_path.glob("*.py")
+    )
+    sayings = {
+        node.name: ast.get_docstring(node)
+        for tree in parsed
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node)
+    }
     for path in COPY.rglob("*.ipynb"):
         nb = json.loads(path.read_text(encoding="utf-8"))
         nb["cells"][:1] = opening(nb["cells"][0])
@@ -116,7 +148,11 @@ def rename_pages() -> None:
         nb = json.loads(path.read_text(encoding="utf-8"))
         for cell in nb["cells"]:
             if cell["cell_type"] == "markdown":
-                source = re.sub(r"(\]\((?:[\w.-]+/)*)\d+[a-zA-Z0-9]*_([\w.-]+\.ipynb)", r"\1\2", "".join(cell["source"]))
+                source = re.sub(
+                    r"(\]\((?:[\w.-]+/)*)\d+[a-zA-Z0-9]*_([\w.-]+\.ipynb)",
+                    r"\1\2",
+                    "".join(cell["source"]),
+                )
                 cell["source"] = source.splitlines(keepends=True)
         path.unlink()
         path.with_name(NUMBER.sub("", path.name)).write_text(json.dumps(nb), encoding="utf-8")
@@ -145,7 +181,9 @@ def render() -> None:
 
         rename_pages()
         for warning in build(PROC, quiet=True).warnings:
-            if "broken link" not in warning and "output-file" not in warning:  # both are seen to here
+            if (
+                "broken link" not in warning and "output-file" not in warning
+            ):  # both are seen to here
                 print(f"smalldocs: {warning}", file=sys.stderr)
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.move(built, SITE)
@@ -165,20 +203,28 @@ def source_pages(cfg) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         home = "../" * len(target.relative_to(SITE).parent.parts) + "index.html"
         code = highlight(module.read_text(encoding="utf-8"), PythonLexer(), format)
-        target.write_text(f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>
+        target.write_text(
+            f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>
 <style>{format.get_style_defs(".highlight")} .highlight {{ background: none }} {looks}</style></head>
-<body><p><a href="{home}">{cfg.title}</a> / {name}</p>{code}</body></html>""", encoding="utf-8")
+<body><p><a href="{home}">{cfg.title}</a> / {name}</p>{code}</body></html>""",
+            encoding="utf-8",
+        )
 
 
 def mathml(match: re.Match) -> str:
     "One equation as MathML, which browsers show without any script or font from elsewhere."
     from latex2mathml.converter import convert
 
-    tex = re.sub(r"\\operatorname\*?\{(\w+)\}", r"\\text{\1}", unescape(match[2]))  # the converter has operators of one symbol only
+    tex = re.sub(
+        r"\\operatorname\*?\{(\w+)\}", r"\\text{\1}", unescape(match[2])
+    )  # the converter has operators of one symbol only
     text = convert(tex, display="block" if match[1] == "display" else "inline")
     # TeX sets a thin space between a function's name and what follows it
-    return re.sub(r"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<mfrac>)(?<!<msubsup>)(<mi>(?:log|exp|max|min)</mi>)(?=<(?:mi|mn|msu|mfrac|mtext))",
-                  r'\1<mspace width="0.167em" />', text)
+    return re.sub(
+        r"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<mfrac>)(?<!<msubsup>)(<mi>(?:log|exp|max|min)</mi>)(?=<(?:mi|mn|msu|mfrac|mtext))",
+        r'\1<mspace width="0.167em" />',
+        text,
+    )
 
 
 def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
@@ -189,7 +235,9 @@ def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
     def to_page(m: re.Match) -> str:
         page, _, anchor = m[1].partition("#")
         known = ids.get(page, set())
-        if anchor not in known:  # methods stand in the entry of their class, private names have none
+        if (
+            anchor not in known
+        ):  # methods stand in the entry of their class, private names have none
             anchor = "" if anchor.startswith("_") else anchor.split(".")[0]
         return f'href="{up}{page}{"#" + anchor if anchor else ""}"'
 
@@ -198,9 +246,13 @@ def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
 
     text = path.read_text(encoding="utf-8")
     text = re.sub(rf'href="{re.escape(docs)}([^"]*)"', to_page, text)
-    text = re.sub(rf'href="{re.escape(code)}([^"#]*)(?:#L(\d+))?"(?: target="_blank")?', to_code, text)
-    text = re.sub(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, text, flags=re.S)
-    text = re.sub(r'\s*<(?:link|script)[^>]*/katex@[^>]*>(?:</script>)?', "", text)
+    text = re.sub(
+        rf'href="{re.escape(code)}([^"#]*)(?:#L(\d+))?"(?: target="_blank")?', to_code, text
+    )
+    text = re.sub(
+        r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, text, flags=re.S
+    )
+    text = re.sub(r"\s*<(?:link|script)[^>]*/katex@[^>]*>(?:</script>)?", "", text)
     path.write_text(text, encoding="utf-8")
 
 
@@ -208,7 +260,9 @@ def mend_styles() -> None:
     "Step 5 for the themes: they ask for a font from elsewhere before they fall back on those of the reader's machine."
     for path in SITE.rglob("*.css"):
         text = path.read_text(encoding="utf-8")
-        mended = re.sub(r"@import\s+(?:url\([^)]*https?://[^)]*\)|[\"']https?://[^\"']*[\"'])[^;]*;", "", text)
+        mended = re.sub(
+            r"@import\s+(?:url\([^)]*https?://[^)]*\)|[\"']https?://[^\"']*[\"'])[^;]*;", "", text
+        )
         if mended != text:
             path.write_text(mended, encoding="utf-8")
 
@@ -234,7 +288,10 @@ class Links(HTMLParser):
 
 def problems() -> list[str]:
     "Step 6: broken links, and anything a page would load from elsewhere."
-    pages = {p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8")) for p in SITE.rglob("*.html")}
+    pages = {
+        p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8"))
+        for p in SITE.rglob("*.html")
+    }
     faults: dict[str, list[str]] = {}
     for name, page in pages.items():
         for address in sorted(page.links | page.loads):
@@ -246,19 +303,34 @@ def problems() -> list[str]:
                 elif ".example/" in address + "/":
                     fault = f"{address} does not exist"
             else:
-                target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path))) if parts.path else name
+                target = (
+                    os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path)))
+                    if parts.path
+                    else name
+                )
                 if (SITE / target).is_dir():
                     target = os.path.normpath(os.path.join(target, "index.html"))
                 if not (SITE / target).is_file():
                     fault = f"{target} is linked, but is not there"
-                elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids | {"top"}:
+                elif (
+                    parts.fragment
+                    and target in pages
+                    and unquote(parts.fragment) not in pages[target].ids | {"top"}
+                ):
                     fault = f"{target}#{parts.fragment} is linked, but there is no such place on that page"
             if fault:
                 faults.setdefault(fault, []).append(name)
     for path in SITE.rglob("*.css"):
-        for address in re.findall(r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)", path.read_text(encoding="utf-8")):
-            faults.setdefault(f"{address} is loaded from elsewhere", []).append(path.relative_to(SITE).as_posix())
-    return [f"{fault}: on {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "") for fault, names in faults.items()]
+        for address in re.findall(
+            r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)", path.read_text(encoding="utf-8")
+        ):
+            faults.setdefault(f"{address} is loaded from elsewhere", []).append(
+                path.relative_to(SITE).as_posix()
+            )
+    return [
+        f"{fault}: on {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")
+        for fault, names in faults.items()
+    ]
 
 
 def main() -> int:

@@ -13,6 +13,7 @@
 
 Exit status 1 if anything but what is only reported fails. One notebook at a time: it is slow by nature.
 """
+
 import argparse
 import contextlib
 import difflib
@@ -30,11 +31,23 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-3
 FLAGGED = re.compile(r"^#\|\s*(slow|gpu|record|eval:\s*false)\b", re.M)
-NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])", re.I)
-UNIT = r"(?:s|ms|µs|us|min|minutes?|seconds?|hours?|h|GB|MB|KB|GiB|MiB|KiB|it/s|x faster|times faster)"
-MEASURED = re.compile(rf"[-+]?\d[\d,.:]*\s*{UNIT}\b(?!\w)|[\d,.]+\s*(?:\w+\s+)?(?:/s\b|a second\b|per second\b|/second\b)", re.I)
-LINE = re.compile(r"\bseconds?\b|\bcommit\b|\bmemory\b|\belapsed\b|tokens/s|\bCPU time\b|\bKB\b|\bMB\b|\bGB\b", re.I)
-PLACE = re.compile(r"0x[0-9a-f]{6,}|/tmp/\S+|tmp[a-z0-9_]{8}\b|id=\"[^\"]*\"|127\.0\.0\.1:\d+", re.I)
+NUMBER = re.compile(
+    r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])", re.I
+)
+UNIT = (
+    r"(?:s|ms|µs|us|min|minutes?|seconds?|hours?|h|GB|MB|KB|GiB|MiB|KiB|it/s|x faster|times faster)"
+)
+MEASURED = re.compile(
+    rf"[-+]?\d[\d,.:]*\s*{UNIT}\b(?!\w)|[\d,.]+\s*(?:\w+\s+)?(?:/s\b|a second\b|per second\b|/second\b)",
+    re.I,
+)
+LINE = re.compile(
+    r"\bseconds?\b|\bcommit\b|\bmemory\b|\belapsed\b|tokens/s|\bCPU time\b|\bKB\b|\bMB\b|\bGB\b",
+    re.I,
+)
+PLACE = re.compile(
+    r"0x[0-9a-f]{6,}|/tmp/\S+|tmp[a-z0-9_]{8}\b|id=\"[^\"]*\"|127\.0\.0\.1:\d+", re.I
+)
 
 
 def text_of(output: dict) -> str:
@@ -59,7 +72,11 @@ def outputs(cell: dict) -> str:
 def lines_of(text: str) -> list[str]:
     "Lines without what the rule excludes."
     plain = [PLACE.sub("(place)", line).rstrip() for line in text.splitlines()]
-    return [MEASURED.sub("(measured)", "(measured line)" if LINE.search(line) else line) for line in plain if line]
+    return [
+        MEASURED.sub("(measured)", "(measured line)" if LINE.search(line) else line)
+        for line in plain
+        if line
+    ]
 
 
 def number(text: str) -> float:
@@ -71,20 +88,39 @@ def agree(stored: str, fresh: str, tolerance: float = TOLERANCE) -> bool:
     if NUMBER.sub("#", stored).split() != NUMBER.sub("#", fresh).split():
         return False
     pairs = zip(NUMBER.findall(stored), NUMBER.findall(fresh))
-    return all(abs(number(a) - number(b)) <= tolerance * max(abs(number(a)), abs(number(b)), 1e-9) + last_digit(a, b) for a, b in pairs)
+    return all(
+        abs(number(a) - number(b))
+        <= tolerance * max(abs(number(a)), abs(number(b)), 1e-9) + last_digit(a, b)
+        for a, b in pairs
+    )
 
 
 def last_digit(a: str, b: str) -> float:
     "One unit of the last digit that is shown: rounding may fall either way."
-    return min(10.0 ** -len(x.partition(".")[2]) if "." in x and "e" not in x.lower() else 0.0 for x in (a, b)) * 1.01
+    return (
+        min(
+            10.0 ** -len(x.partition(".")[2]) if "." in x and "e" not in x.lower() else 0.0
+            for x in (a, b)
+        )
+        * 1.01
+    )
 
 
 def differences(stored: str, fresh: str, tolerance: float = TOLERANCE) -> list[str]:
     "The lines that do not agree, as in a diff."
     a, b = lines_of(stored), lines_of(fresh)
     if len(a) == len(b):
-        return [f"{sign} {line}" for x, y in zip(a, b) if not agree(x, y, tolerance) for sign, line in (("-", x), ("+", y))]
-    return [line for line in difflib.unified_diff(a, b, lineterm="", n=0) if not line.startswith(("---", "+++", "@@"))]
+        return [
+            f"{sign} {line}"
+            for x, y in zip(a, b)
+            if not agree(x, y, tolerance)
+            for sign, line in (("-", x), ("+", y))
+        ]
+    return [
+        line
+        for line in difflib.unified_diff(a, b, lineterm="", n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
 
 
 def fresh_run(nb, folder: Path):
@@ -97,7 +133,9 @@ def fresh_run(nb, folder: Path):
             cell.outputs = []
             if FLAGGED.search(cell.source):
                 cell.source = "pass"
-    NotebookClient(nb, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        nb, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return nb
 
 
@@ -115,7 +153,11 @@ def stale(path: Path, tolerance: float) -> list[str]:
             continue
         diff = differences(outputs(a), outputs(b), tolerance)
         if diff:
-            out += [f"cell {i}:", *(f"    {line[:160]}" for line in diff[:8]), *([f"    … {len(diff) - 8} more"] if len(diff) > 8 else [])]
+            out += [
+                f"cell {i}:",
+                *(f"    {line[:160]}" for line in diff[:8]),
+                *([f"    … {len(diff) - 8} more"] if len(diff) > 8 else []),
+            ]
     return out
 
 
@@ -131,7 +173,9 @@ def unasserted(nb) -> list[str]:
             if waiting is not None:
                 out.append(f"cell {waiting}: a picture without an assertion after it")
             waiting = i
-    return out + ([f"cell {waiting}: a picture without an assertion after it"] if waiting is not None else [])
+    return out + (
+        [f"cell {waiting}: a picture without an assertion after it"] if waiting is not None else []
+    )
 
 
 def unseen_numbers(nb) -> list[str]:
@@ -142,22 +186,43 @@ def unseen_numbers(nb) -> list[str]:
     for i, cell in enumerate(nb.cells):
         if cell.cell_type != "markdown":
             continue
-        prose = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|\]\([^)]*\)|arXiv \S+|\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b", " ", cell.source, flags=re.S)
+        prose = re.sub(
+            r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|\]\([^)]*\)|arXiv \S+|\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b",
+            " ",
+            cell.source,
+            flags=re.S,
+        )
         for m in NUMBER.finditer(prose):
             value, digits = number(m[0]), len(m[0].partition(".")[2])
             if "." not in m[0] and abs(value) < 100:  # counts of things, chapter numbers
                 continue
-            percent = prose[m.end():m.end() + 2].strip().startswith("%")
-            if not any(abs(value - k * scale) <= 0.51 * 10.0 ** -digits for k in known for scale in ((1, 100) if percent else (1,))):
-                out.append(f"cell {i}: {m[0]} in “…{prose[max(0, m.start() - 40):m.end() + 15].strip()}…”".replace("\n", " "))
+            percent = prose[m.end() : m.end() + 2].strip().startswith("%")
+            if not any(
+                abs(value - k * scale) <= 0.51 * 10.0**-digits
+                for k in known
+                for scale in ((1, 100) if percent else (1,))
+            ):
+                out.append(
+                    f"cell {i}: {m[0]} in “…{prose[max(0, m.start() - 40) : m.end() + 15].strip()}…”".replace(
+                        "\n", " "
+                    )
+                )
     return out
 
 
 def commands(nb) -> list[str]:
     "The synthflaw commands in shell blocks of the prose, one line each."
     prose = "\n".join(c.source for c in nb.cells if c.cell_type == "markdown")
-    lines = (line for block in re.findall(r"^```(?:sh|bash|shell)\n(.*?)^```", prose, re.M | re.S) for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines())
-    found = (re.search(r"(?:^|\s)(?:-m synthflaw\.cli|synthflaw) +([a-z].*)$", line) for line in lines if not re.match(r"\s*(#|pip )", line))
+    lines = (
+        line
+        for block in re.findall(r"^```(?:sh|bash|shell)\n(.*?)^```", prose, re.M | re.S)
+        for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines()
+    )
+    found = (
+        re.search(r"(?:^|\s)(?:-m synthflaw\.cli|synthflaw) +([a-z].*)$", line)
+        for line in lines
+        if not re.match(r"\s*(#|pip )", line)
+    )
     return [m[1] for m in found if m]
 
 
@@ -178,12 +243,29 @@ def unknown_commands(nb) -> list[str]:
 
 def main(argv=None) -> int:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="paths (default: all in nbs/ but the tests)")
-    p.add_argument("--tolerance", type=float, default=TOLERANCE, metavar="X", help="relative difference of numbers that is allowed (default: %(default)s)")
-    p.add_argument("--no-run", action="store_true", help="only what needs no run: figures, prose, README")
+    p.add_argument(
+        "notebooks",
+        nargs="*",
+        metavar="NOTEBOOK",
+        help="paths (default: all in nbs/ but the tests)",
+    )
+    p.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        metavar="X",
+        help="relative difference of numbers that is allowed (default: %(default)s)",
+    )
+    p.add_argument(
+        "--no-run", action="store_true", help="only what needs no run: figures, prose, README"
+    )
     args = p.parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    paths = [Path(x).resolve() for x in args.notebooks] or sorted(q for q in (ROOT / "nbs").rglob("*.ipynb") if "tests" not in q.parts and ".ipynb_checkpoints" not in q.parts)
+    paths = [Path(x).resolve() for x in args.notebooks] or sorted(
+        q
+        for q in (ROOT / "nbs").rglob("*.ipynb")
+        if "tests" not in q.parts and ".ipynb_checkpoints" not in q.parts
+    )
     failed = 0
     for path in paths:
         start, nb = time.time(), nbformat.read(path, 4)
@@ -194,13 +276,27 @@ def main(argv=None) -> int:
             except Exception as e:  # a cell that fails is a finding, not the end of the check
                 faults = [f"does not run: {str(e).strip().splitlines()[-1][:300]}"]
             failed += bool(faults)
-            print(f"{name}: {'STALE' if faults else 'fresh'} ({time.time() - start:.0f} s)", *faults, sep="\n  ", flush=True)
+            print(
+                f"{name}: {'STALE' if faults else 'fresh'} ({time.time() - start:.0f} s)",
+                *faults,
+                sep="\n  ",
+                flush=True,
+            )
         unknown = unknown_commands(nb)
         failed += bool(unknown)
-        for what, found in (("refused", unknown), ("not asserted", unasserted(nb)), ("only in prose", unseen_numbers(nb))):
+        for what, found in (
+            ("refused", unknown),
+            ("not asserted", unasserted(nb)),
+            ("only in prose", unseen_numbers(nb)),
+        ):
             for line in found:
                 print(f"{name}: {what}: {line}")
-    readme = subprocess.run([sys.executable, ROOT / "tools" / "readme.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    readme = subprocess.run(
+        [sys.executable, ROOT / "tools" / "readme.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if readme.returncode:
         print((readme.stdout + readme.stderr).strip())
     return int(bool(failed or readme.returncode))

@@ -4,6 +4,7 @@ Starts JupyterLab on loopback with a copy of nbs/, opens the notebook in Chromiu
 runs all cells and waits for them. Checked: no cell fails, nothing is asked for from elsewhere, and the notebook's
 figures appear (as many pictures as are stored). Without Playwright, Chromium or JupyterLab it says so (status 0).
 """
+
 import argparse
 import json
 import re
@@ -28,14 +29,35 @@ STATE = """() => ({
 def stored_pictures(path: Path) -> int:
     "How many pictures the notebook's stored outputs hold."
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return sum(any(k.startswith("image/") for k in o.get("data", {})) for c in cells for o in c.get("outputs", []))
+    return sum(
+        any(k.startswith("image/") for k in o.get("data", {}))
+        for c in cells
+        for o in c.get("outputs", [])
+    )
 
 
 def main(argv=None) -> int:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--notebook", default="index.ipynb", metavar="NOTEBOOK", help="path in nbs/ (default: %(default)s)")
-    p.add_argument("--seconds", type=int, default=300, metavar="S", help="how long its cells may take (default: %(default)s)")
-    p.add_argument("--shot", type=Path, default=None, metavar="FILE", help="write a screenshot of the last picture")
+    p.add_argument(
+        "--notebook",
+        default="index.ipynb",
+        metavar="NOTEBOOK",
+        help="path in nbs/ (default: %(default)s)",
+    )
+    p.add_argument(
+        "--seconds",
+        type=int,
+        default=300,
+        metavar="S",
+        help="how long its cells may take (default: %(default)s)",
+    )
+    p.add_argument(
+        "--shot",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="write a screenshot of the last picture",
+    )
     args = p.parse_args(argv)
     jupyter = Path(sys.executable).with_name("jupyter")
     try:
@@ -51,8 +73,22 @@ def main(argv=None) -> int:
         copy, log = Path(folder) / "nbs", Path(folder) / "log"
         shutil.copytree(ROOT / "nbs", copy, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
         with log.open("w") as out:
-            server = subprocess.Popen([jupyter, "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=8931", "--port-retries=50", "--IdentityProvider.token=",
-                                       f"--notebook-dir={copy}", f"--LabApp.workspaces_dir={folder}/workspaces"], stdout=out, stderr=subprocess.STDOUT)
+            server = subprocess.Popen(
+                [
+                    jupyter,
+                    "lab",
+                    "--no-browser",
+                    "--allow-root",
+                    "--ip=127.0.0.1",
+                    "--port=8931",
+                    "--port-retries=50",
+                    "--IdentityProvider.token=",
+                    f"--notebook-dir={copy}",
+                    f"--LabApp.workspaces_dir={folder}/workspaces",
+                ],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
         try:
             for _ in range(180):
                 found = re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text())
@@ -63,36 +99,61 @@ def main(argv=None) -> int:
                 print("JupyterLab did not start:", log.read_text()[-500:])
                 return 1
             with sync_playwright() as pw:
-                browser = pw.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+                browser = pw.chromium.launch(
+                    executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+                )
                 page, away = browser.new_page(viewport=WIDE), []
                 page.set_default_timeout(120_000)
-                page.on("request", lambda r: away.append(r.url) if urlsplit(r.url).scheme in ("http", "https", "ws") and urlsplit(r.url).hostname != "127.0.0.1" else None)
+                page.on(
+                    "request",
+                    lambda r: (
+                        away.append(r.url)
+                        if urlsplit(r.url).scheme in ("http", "https", "ws")
+                        and urlsplit(r.url).hostname != "127.0.0.1"
+                        else None
+                    ),
+                )
                 page.goto(f"{found[0]}/tree/{args.notebook}?reset")
                 page.wait_for_selector(".jp-Notebook .jp-Cell")
                 page.keyboard.press("Escape")
-                for menu, entry in (("Edit", "Clear Outputs of All Cells"), ("Run", "Run All Cells")):
+                for menu, entry in (
+                    ("Edit", "Clear Outputs of All Cells"),
+                    ("Run", "Run All Cells"),
+                ):
                     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile(f"^{menu}$")).click()
                     page.get_by_role("menuitem", name=re.compile(f"^{entry}")).first.click()
                 start, state = time.time(), {}
                 while time.time() - start < args.seconds:
                     page.wait_for_timeout(2000)
                     state = page.evaluate(STATE)
-                    if state["failed"] or (state["cells"] and not state["waiting"] and state["pictures"] >= wanted):
+                    if state["failed"] or (
+                        state["cells"] and not state["waiting"] and state["pictures"] >= wanted
+                    ):
                         break
                 if args.shot:
-                    page.locator(".jp-OutputArea img").last.scroll_into_view_if_needed() if state["pictures"] else None
+                    page.locator(".jp-OutputArea img").last.scroll_into_view_if_needed() if state[
+                        "pictures"
+                    ] else None
                     page.wait_for_timeout(500)
                     page.screenshot(path=args.shot)
                 browser.close()
         finally:
             server.terminate()
             server.wait(30)
-    faults = [f"a cell failed: {x}" for x in state["failed"]] + [f"asks for {x}" for x in dict.fromkeys(away)]
+    faults = [f"a cell failed: {x}" for x in state["failed"]] + [
+        f"asks for {x}" for x in dict.fromkeys(away)
+    ]
     if state["waiting"]:
         faults.append(f"{state['waiting']} of {state['cells']} cells did not run")
     if state["pictures"] < wanted:
         faults.append(f"{state['pictures']} of {wanted} pictures appeared")
-    print(*faults or [f"{args.notebook} ran in JupyterLab in {time.time() - start:.0f} s; all {state['cells']} code cells, {state['pictures']} of {wanted} pictures; nothing asked for from elsewhere"], sep="\n")
+    print(
+        *faults
+        or [
+            f"{args.notebook} ran in JupyterLab in {time.time() - start:.0f} s; all {state['cells']} code cells, {state['pictures']} of {wanted} pictures; nothing asked for from elsewhere"
+        ],
+        sep="\n",
+    )
     return int(bool(faults))
 
 

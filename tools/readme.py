@@ -3,6 +3,7 @@
 Markdown cells are taken as they are, code cells with their stored outputs, cells marked `#| hide` not at all.
 Links to notebooks and files are made to hold from the top of the repository; pictures go into index_files/.
 """
+
 import base64
 import re
 import sys
@@ -14,16 +15,20 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "nbs" / "index.ipynb"
 PICTURES = "index_files"
 NOTE = "<!-- Written from nbs/index.ipynb by `make readme`: change that notebook instead. -->\n"
-LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(?=[)\s])|(<(?:img|a)\b[^>]*?\b(?:src|href)=[\"'])([^\"']+)")
+LINK = re.compile(
+    r"(!?\[[^\]]*\]\()([^)\s]+)(?=[)\s])|(<(?:img|a)\b[^>]*?\b(?:src|href)=[\"'])([^\"']+)"
+)
 
 
 def from_top(text: str) -> str:
     "Relative links of a notebook in nbs/, as they are from the top of the repository."
+
     def one(m: re.Match) -> str:
         start, target = (m[1], m[2]) if m[1] else (m[3], m[4])
         if re.match(r"[a-z]+:|#|/", target):
             return m[0]
         return start + (target.removeprefix("../") if target.startswith("../") else "nbs/" + target)
+
     return LINK.sub(one, text)
 
 
@@ -46,7 +51,9 @@ def output(out, name: str, pictures: dict[str, bytes], alt: str) -> str:
     for kind, suffix in (("image/svg+xml", "svg"), ("image/png", "png")):
         if kind in data:
             raw = data[kind]
-            pictures[f"{name}.{suffix}"] = raw.encode() if suffix == "svg" else base64.b64decode(raw)
+            pictures[f"{name}.{suffix}"] = (
+                raw.encode() if suffix == "svg" else base64.b64decode(raw)
+            )
             return f"![{alt}]({PICTURES}/{name}.{suffix})"
     if "text/markdown" in data:
         return outside_fences(data["text/markdown"], from_top)
@@ -71,7 +78,14 @@ def build() -> tuple[str, dict[str, bytes]]:
         if code and "echo: false" not in flags:
             parts.append(fenced(code, "python"))
         if "output: false" not in flags:
-            alt = next((f.partition(":")[2].strip().strip("\"'") for f in sorted(flags) if f.startswith("fig-alt:")), "")
+            alt = next(
+                (
+                    f.partition(":")[2].strip().strip("\"'")
+                    for f in sorted(flags)
+                    if f.startswith("fig-alt:")
+                ),
+                "",
+            )
             parts += [output(o, f"cell-{n}-{i}", pictures, alt) for i, o in enumerate(cell.outputs)]
     return NOTE + "\n" + "\n\n".join(p.strip() for p in parts if p.strip()) + "\n", pictures
 
@@ -79,11 +93,20 @@ def build() -> tuple[str, dict[str, bytes]]:
 def main(check: bool) -> int:
     text, pictures = build()
     want = {"README.md": text.encode()} | {f"{PICTURES}/{k}": v for k, v in pictures.items()}
-    have = {p.relative_to(ROOT).as_posix(): p.read_bytes() for p in [ROOT / "README.md", *(ROOT / PICTURES).glob("*")] if p.is_file()}
+    have = {
+        p.relative_to(ROOT).as_posix(): p.read_bytes()
+        for p in [ROOT / "README.md", *(ROOT / PICTURES).glob("*")]
+        if p.is_file()
+    }
     differ = sorted(n for n in want.keys() | have.keys() if want.get(n) != have.get(n))
     if check:
         if differ:
-            print("These files are not what nbs/index.ipynb gives (run `make readme` and commit them):", *differ, sep="\n  ", file=sys.stderr)
+            print(
+                "These files are not what nbs/index.ipynb gives (run `make readme` and commit them):",
+                *differ,
+                sep="\n  ",
+                file=sys.stderr,
+            )
         else:
             print(f"{len(want)} files as they should be")
         return 1 if differ else 0

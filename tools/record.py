@@ -1,4 +1,5 @@
 """Write TESTED.md: when `make test-all` last passed, on what. Its argument is the second (of the epoch) it began."""
+
 import os
 import platform
 import subprocess
@@ -11,12 +12,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def git(*args: str) -> str:
-    return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *args], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def main() -> None:
     minutes = (time.time() - float(sys.argv[1])) / 60
-    changed = [line[3:] for line in git("status", "--porcelain").splitlines() if line[3:] != "TESTED.md"]
+    changed = [
+        line[3:] for line in git("status", "--porcelain").splitlines() if line[3:] != "TESTED.md"
+    ]
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "transformers", "trl", "numpy"))
     text = f"""# Last run of `make test-all`
 

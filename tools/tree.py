@@ -2,6 +2,7 @@
 
 Compares the contents of every file that git does not ignore before and after, so it works in a dirty tree too.
 """
+
 import hashlib
 import subprocess
 import sys
@@ -12,9 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def files() -> dict[str, str]:
     "Path and hash of each file that git tracks or would offer to add."
-    out = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    out = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
     names = sorted(set(out.decode().split("\0")) - {""})
-    return {n: hashlib.sha256((ROOT / n).read_bytes()).hexdigest() for n in names if (ROOT / n).is_file()}
+    return {
+        n: hashlib.sha256((ROOT / n).read_bytes()).hexdigest()
+        for n in names
+        if (ROOT / n).is_file()
+    }
 
 
 def main() -> int:
@@ -24,7 +34,12 @@ def main() -> int:
     after = files()
     changed = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
     if changed:
-        print("nbdev_export and nbdev_clean changed these files. Look at the changes and commit them:", *changed, sep="\n  ", file=sys.stderr)
+        print(
+            "nbdev_export and nbdev_clean changed these files. Look at the changes and commit them:",
+            *changed,
+            sep="\n  ",
+            file=sys.stderr,
+        )
         return 1
     print(f"{len(after)} files, none changed")
     return 0

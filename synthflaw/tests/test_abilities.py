@@ -6,13 +6,19 @@
 __all__ = ['TASK', 'test_lm_eval_command_line_gives_our_number']
 
 # %% ../../nbs/tests/test_abilities.ipynb #eb80ffad
-import json, os, subprocess, sys
+import json
+import os
+import subprocess
+import sys
+
 import pytest
-from ..abilities import lm_eval_scores
+
 from ..core import write_jsonl, write_text
-from ..lm import save_lm
-from ..tiny import tiny_documents, tiny_lm
-from ..train import TrainSettings, sft
+from ..evaluate.abilities import lm_eval_scores
+from ..lm.model import save_lm
+from ..testing.tiny import tiny_documents, tiny_lm
+from ..train.sft import sft
+from ..train.trainer import TrainSettings
 
 TASK = """task: tiny_colours
 dataset_path: json
@@ -32,16 +38,73 @@ metadata:
   version: 1.0
 """  # a task on a local file
 
+
 def test_lm_eval_command_line_gives_our_number(tmp_path):
     pytest.importorskip("lm_eval")
-    rows = [{"prompt": f"What is {d.title}?", "completion": d.text.split("\n\n")[1]} for d in tiny_documents(24)]
-    model, tokenizer = tiny_lm(); trained = sft(model, tokenizer, rows, TrainSettings(epochs=1, batch_size=8, max_length=128, dtype="float32", learning_rate=1e-2))
-    save_lm(model, tokenizer, tmp_path/"m")
-    write_jsonl(tmp_path/"t"/"rows.jsonl", [{"question": r["prompt"], "choices": [r["completion"], rows[(i + 5) % 24]["completion"], rows[(i + 9) % 24]["completion"]], "label": 0} for i, r in enumerate(rows)])
-    write_text(tmp_path/"t"/"tiny_colours.yaml", TASK.format(rows=tmp_path/"t"/"rows.jsonl"))
-    ours = lm_eval_scores(tmp_path/"m", ["tiny_colours"], tmp_path/"t")["tiny_colours/acc"]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(tmp_path/"hf")}
-    subprocess.run([sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", f"pretrained={tmp_path/'m'},dtype=float32", "--tasks", "tiny_colours", "--include_path", str(tmp_path/"t"),
-                    "--device", "cpu", "--batch_size", "8", "--output_path", str(tmp_path/"o")], check=True, capture_output=True, env=env)
-    theirs = json.loads(next((tmp_path/"o").rglob("results*.json")).read_text())["results"]["tiny_colours"]["acc,none"]
-    assert ours["mean"] == theirs and ours["n"] == 24 and ours["ci95"][0] <= theirs <= ours["ci95"][1]
+    rows = [
+        {"prompt": f"What is {d.title}?", "completion": d.text.split("\n\n")[1]}
+        for d in tiny_documents(24)
+    ]
+    model, tokenizer = tiny_lm()
+    trained = sft(
+        model,
+        tokenizer,
+        rows,
+        TrainSettings(epochs=1, batch_size=8, max_length=128, dtype="float32", learning_rate=1e-2),
+    )
+    save_lm(model, tokenizer, tmp_path / "m")
+    write_jsonl(
+        tmp_path / "t" / "rows.jsonl",
+        [
+            {
+                "question": r["prompt"],
+                "choices": [
+                    r["completion"],
+                    rows[(i + 5) % 24]["completion"],
+                    rows[(i + 9) % 24]["completion"],
+                ],
+                "label": 0,
+            }
+            for i, r in enumerate(rows)
+        ],
+    )
+    write_text(
+        tmp_path / "t" / "tiny_colours.yaml", TASK.format(rows=tmp_path / "t" / "rows.jsonl")
+    )
+    ours = lm_eval_scores(tmp_path / "m", ["tiny_colours"], tmp_path / "t")["tiny_colours/acc"]
+    env = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+    }
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "lm_eval",
+            "--model",
+            "hf",
+            "--model_args",
+            f"pretrained={tmp_path / 'm'},dtype=float32",
+            "--tasks",
+            "tiny_colours",
+            "--include_path",
+            str(tmp_path / "t"),
+            "--device",
+            "cpu",
+            "--batch_size",
+            "8",
+            "--output_path",
+            str(tmp_path / "o"),
+        ],
+        check=True,
+        capture_output=True,
+        env=env,
+    )
+    theirs = json.loads(next((tmp_path / "o").rglob("results*.json")).read_text())["results"][
+        "tiny_colours"
+    ]["acc,none"]
+    assert (
+        ours["mean"] == theirs and ours["n"] == 24 and ours["ci95"][0] <= theirs <= ours["ci95"][1]
+    )

@@ -19,53 +19,87 @@ __all__ = ['TEXTS', 'COUNTS', 'one_thread', 'lm', 'test_counts_add_up', 'test_lo
            'test_analyse_takes_plain_strings_of_any_language']
 
 # %% ../../nbs/tests/test_analysis.ipynb #be548ae1
-import copy, json, math, random
-import numpy as np, pytest, torch
-from hypothesis import given, settings, strategies as st
-from ..core import Document, set_threads
-from ..embedding import embed, length_matched, separability, tsne
-from ..logprob import bigram_bits_per_byte, encode_rows, length_batches, perplexity, token_logps
-from ..overfit import NEUTRAL_PROMPTS, analyse, next_token_kl, pattern_rate, phrase_logprob, phrase_spans
-from ..synthesis import pattern_phrases, synthesize
-from ..tiny import tiny_documents, tiny_lm
-from ..tokens import density_peaks, frequency_density, js_cell, js_divergence, log_odds, structural_tokens, token_counts
+import copy
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ..analysis.density import density_peaks, frequency_density
+from ..analysis.divergence import js_cell, js_divergence
+from ..analysis.drift import next_token_kl, phrase_logprob
+from ..analysis.embedding import embed, length_matched, separability, tsne
+from ..analysis.likelihood import bigram_bits_per_byte, perplexity
+from ..analysis.overfit import analyse
+from ..analysis.phrases import NEUTRAL_PROMPTS, pattern_rate, phrase_spans
+from ..analysis.tokens import log_odds, structural_tokens, token_counts
+from ..core import set_threads
+from ..data.formats import pattern_phrases, synthesize
+from ..lm.logprob import encode_rows, length_batches, token_logps
+from ..testing.tiny import tiny_documents, tiny_lm
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    before = torch.get_num_threads(); set_threads(1); yield; set_threads(before)
+    before = torch.get_num_threads()
+    set_threads(1)
+    yield
+    set_threads(before)
+
 
 @pytest.fixture(scope="module")
-def lm(): return tiny_lm()
+def lm():
+    return tiny_lm()
+
 
 TEXTS = st.lists(st.text(min_size=0, max_size=60), min_size=1, max_size=6)
-COUNTS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=30).filter(lambda c: sum(a for a, _ in c) > 0 and sum(b for _, b in c) > 0)
+COUNTS = st.lists(
+    st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=30
+).filter(lambda c: sum(a for a, _ in c) > 0 and sum(b for _, b in c) > 0)
 
 # %% ../../nbs/tests/test_analysis.ipynb #89e8588c
 @given(TEXTS, TEXTS)
 @settings(max_examples=30, deadline=None)
 def test_counts_add_up(a, b):
     tokenizer = tiny_lm()[1]
-    np.testing.assert_array_equal(token_counts(a, tokenizer) + token_counts(b, tokenizer), token_counts(a + b, tokenizer))
+    np.testing.assert_array_equal(
+        token_counts(a, tokenizer) + token_counts(b, tokenizer), token_counts(a + b, tokenizer)
+    )
+
 
 @given(COUNTS)
 @settings(max_examples=60, deadline=None)
 def test_log_odds_and_divergence_identities(c):
     n, s = np.array(c).T
-    d, z = log_odds(n, s); d2, z2 = log_odds(s, n)
-    np.testing.assert_allclose(d, -d2, atol=1e-9); np.testing.assert_allclose(z, -z2, atol=1e-9)
-    assert np.isfinite(d[(n + s > 0) & (n + s < (n + s).sum())]).all() and (z[n + s == 0] == 0).all()
+    d, z = log_odds(n, s)
+    d2, z2 = log_odds(s, n)
+    np.testing.assert_allclose(d, -d2, atol=1e-9)
+    np.testing.assert_allclose(z, -z2, atol=1e-9)
+    assert (
+        np.isfinite(d[(n + s > 0) & (n + s < (n + s).sum())]).all() and (z[n + s == 0] == 0).all()
+    )
     js = js_divergence(n, s)
     assert 0 <= js <= 1 and abs(js - js_divergence(s, n)) < 1e-12
-    assert abs(js_divergence(n, 3*n)) < 1e-9
-    order = np.random.default_rng(0).permutation(len(n)); assert abs(js - js_divergence(n[order], s[order])) < 1e-9
+    assert abs(js_divergence(n, 3 * n)) < 1e-9
+    order = np.random.default_rng(0).permutation(len(n))
+    assert abs(js - js_divergence(n[order], s[order])) < 1e-9
+
 
 @given(COUNTS)
 @settings(max_examples=30, deadline=None)
 def test_densities_integrate_to_one(c):
-    n, s = np.array(c).T; d = frequency_density(n, s)
-    for side in ("natural", "synthetic"): assert abs(np.trapezoid(d[side], d["x"]) - 1) < .01 and min(d[side]) >= -1e-9
+    n, s = np.array(c).T
+    d = frequency_density(n, s)
+    for side in ("natural", "synthetic"):
+        assert abs(np.trapezoid(d[side], d["x"]) - 1) < 0.01 and min(d[side]) >= -1e-9
 
-@pytest.mark.parametrize("share", [1., .2])
+
+@pytest.mark.parametrize("share", [1.0, 0.2])
 def test_planted_tokens_are_ranked_first(lm, share):
     tokenizer, rng = lm[1], random.Random(0)
     natural = [d.text for d in tiny_documents(300, seed=1)]
@@ -74,17 +108,24 @@ def test_planted_tokens_are_ranked_first(lm, share):
     ids = set(tokenizer("§")["input_ids"])
     assert {r["id"] for r in structural_tokens(natural, planted, tokenizer, k=len(ids))} == ids
     n, s = token_counts(natural, tokenizer), token_counts(planted, tokenizer)
-    assert any(p["x"] < -4 for p in density_peaks(frequency_density(n, s), n, s, tokenizer))  # natural text never uses it: the left end of the axis
+    assert any(
+        p["x"] < -4 for p in density_peaks(frequency_density(n, s), n, s, tokenizer)
+    )  # natural text never uses it: the left end of the axis
+
 
 def test_divergence_of_equal_corpora_covers_zero_and_of_planted_ones_does_not(lm):
     tokenizer, docs = lm[1], [d.text for d in tiny_documents(400, seed=3)]
     rng, zero, biased = random.Random(0), 0, []
     for i in range(30):
-        rng.shuffle(docs); c = js_cell(docs[:40], docs[40:80], tokenizer, n_boot=100, seed=i)
-        zero += c["ci95"][0] <= 1e-3; biased.append((c["mean"], c["plug_in"]))
-    assert zero >= 25 and np.mean([m for m, _ in biased]) < .25*np.mean([p for _, p in biased])
-    c = js_cell(docs[:40], [t + " However, in summary, quux." for t in docs[40:80]], tokenizer, n_boot=100)
-    assert c["ci95"][0] > c["null"] + .01 and c["ci95"][0] <= c["mean"] <= c["ci95"][1]
+        rng.shuffle(docs)
+        c = js_cell(docs[:40], docs[40:80], tokenizer, n_boot=100, seed=i)
+        zero += c["ci95"][0] <= 1e-3
+        biased.append((c["mean"], c["plug_in"]))
+    assert zero >= 25 and np.mean([m for m, _ in biased]) < 0.25 * np.mean([p for _, p in biased])
+    c = js_cell(
+        docs[:40], [t + " However, in summary, quux." for t in docs[40:80]], tokenizer, n_boot=100
+    )
+    assert c["ci95"][0] > c["null"] + 0.01 and c["ci95"][0] <= c["mean"] <= c["ci95"][1]
 
 # %% ../../nbs/tests/test_analysis.ipynb #bbf4d78c
 @given(TEXTS, st.integers(1, 400), st.sampled_from(["left", "right"]))
@@ -92,135 +133,253 @@ def test_divergence_of_equal_corpora_covers_zero_and_of_planted_ones_does_not(lm
 def test_logps_do_not_depend_on_company(texts, batch_tokens, side):
     model, tokenizer = tiny_lm()
     alone = [token_logps(model, tokenizer, [t])[0] for t in texts]
-    for a, b in zip(alone, token_logps(model, tokenizer, texts, batch_tokens=batch_tokens, padding_side=side)):
+    for a, b in zip(
+        alone, token_logps(model, tokenizer, texts, batch_tokens=batch_tokens, padding_side=side)
+    ):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
 
 def test_end_of_sequence_inside_a_text_is_attended_even_when_it_is_the_padding(lm):
     model, tokenizer = lm[0], copy.deepcopy(lm[1])
     texts = [f"Return the values.{tokenizer.eos_token}Sort the rows of the table.", "one two"]
     want = [token_logps(model, tokenizer, [t])[0] for t in texts]
-    tokenizer.pad_token = tokenizer.eos_token  # a common setting, and a common bug: a mask made from pad ids hides the true end
+    tokenizer.pad_token = (
+        tokenizer.eos_token
+    )  # a common setting, and a common bug: a mask made from pad ids hides the true end
     for side in ("left", "right"):
-        for a, b in zip(want, token_logps(model, tokenizer, texts, padding_side=side)): np.testing.assert_allclose(a, b, atol=1e-4)
+        for a, b in zip(want, token_logps(model, tokenizer, texts, padding_side=side)):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+
 
 def test_scoring_ignores_dropout_and_restores_the_mode(lm):
-    model = copy.deepcopy(lm[0]); model.config.attention_dropout = .5
-    for layer in model.model.layers: layer.self_attn.attention_dropout = .5
-    model.train(); a, b = (token_logps(model, lm[1], ["Return the values of the columns."])[0] for _ in range(2))
-    assert model.training; np.testing.assert_array_equal(a, b)
-    np.testing.assert_allclose(a, token_logps(lm[0], lm[1], ["Return the values of the columns."])[0], atol=1e-5)
+    model = copy.deepcopy(lm[0])
+    model.config.attention_dropout = 0.5
+    for layer in model.model.layers:
+        layer.self_attn.attention_dropout = 0.5
+    model.train()
+    a, b = (token_logps(model, lm[1], ["Return the values of the columns."])[0] for _ in range(2))
+    assert model.training
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_allclose(
+        a, token_logps(lm[0], lm[1], ["Return the values of the columns."])[0], atol=1e-5
+    )
+
 
 def test_completion_is_scored_given_its_prompt(lm):
     model, tokenizer = lm
     row = {"prompt": "Question: What is returned?", "completion": "Answer: the values of the rows."}
-    whole, start = tokenizer("\n".join(row.values()))["input_ids"], len(tokenizer(row["prompt"] + "\n")["input_ids"])
-    with torch.no_grad(): lp = model(torch.tensor([whole])).logits[0].log_softmax(-1)
+    whole, start = (
+        tokenizer("\n".join(row.values()))["input_ids"],
+        len(tokenizer(row["prompt"] + "\n")["input_ids"]),
+    )
+    with torch.no_grad():
+        lp = model(torch.tensor([whole])).logits[0].log_softmax(-1)
     want = [lp[t - 1, whole[t]].item() for t in range(start, len(whole))]
     np.testing.assert_allclose(token_logps(model, tokenizer, [row])[0], want, atol=1e-4)
-    p = perplexity(model, tokenizer, [row]); assert p["n_tokens"] == len(want) and abs(p["nll_per_token"] + np.mean(want)) < 1e-4
+    p = perplexity(model, tokenizer, [row])
+    assert p["n_tokens"] == len(want) and abs(p["nll_per_token"] + np.mean(want)) < 1e-4
     assert p["n_bytes"] == len(row["completion"].encode())
 
+
 def test_long_texts_are_cut_and_short_ones_are_not_changed(lm):
-    model, tokenizer = lm; text = " ".join(d.text for d in tiny_documents(12))
+    model, tokenizer = lm
+    text = " ".join(d.text for d in tiny_documents(12))
     full = token_logps(model, tokenizer, [text], max_length=200)[0]
-    np.testing.assert_allclose(full[:49], token_logps(model, tokenizer, [text], max_length=50)[0], atol=1e-4)
+    np.testing.assert_allclose(
+        full[:49], token_logps(model, tokenizer, [text], max_length=50)[0], atol=1e-4
+    )
     assert len(token_logps(model, tokenizer, [text])[0]) == model.config.max_position_embeddings - 1
-    p = perplexity(model, tokenizer, [text], max_length=50); assert p["n_tokens"] == 49 and p["n_bytes"] < len(text)/4
+    p = perplexity(model, tokenizer, [text], max_length=50)
+    assert p["n_tokens"] == 49 and p["n_bytes"] < len(text) / 4
+
 
 @given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 200))
 def test_batches_are_a_partition_within_the_budget(lengths, budget):
     batches = list(length_batches(lengths, budget))
     assert sorted(sum(batches, [])) == list(range(len(lengths)))
-    assert all(len(b) == 1 or len(b)*max(lengths[i] for i in b) <= budget for b in batches)
+    assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= budget for b in batches)
+
 
 @given(TEXTS)
 @settings(max_examples=30, deadline=None)
 def test_scored_bytes_and_first_token_make_the_text(texts):
     tokenizer = tiny_lm()[1]
     for t, e in zip(texts, encode_rows(texts, tokenizer)):
-        if t and t.isascii(): assert e.n_bytes + len(tokenizer.decode(e.ids[:1])) == len(t)
+        if t and t.isascii():
+            assert e.n_bytes + len(tokenizer.decode(e.ids[:1])) == len(t)
         assert e.n_bytes <= len(t.encode())
 
-@given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=8), min_size=1, max_size=5), st.lists(st.integers(0, 4), min_size=1, max_size=4))
+
+@given(
+    st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=8), min_size=1, max_size=5),
+    st.lists(st.integers(0, 4), min_size=1, max_size=4),
+)
 @settings(max_examples=60, deadline=None)
 def test_bigram_is_a_distribution(train, context):
     before = bigram_bits_per_byte(train, [context], 1, 5)
-    assert abs(sum(2**(before - bigram_bits_per_byte(train, [context + [w]], 1, 5)) for w in range(5)) - 1) < 1e-9
+    assert (
+        abs(
+            sum(
+                2 ** (before - bigram_bits_per_byte(train, [context + [w]], 1, 5)) for w in range(5)
+            )
+            - 1
+        )
+        < 1e-9
+    )
+
 
 def test_bigram_beats_uniform_and_repetition_helps_it():
     ids = [list(np.random.default_rng(0).integers(0, 4, 30)) for _ in range(50)]
     assert bigram_bits_per_byte(ids, ids, 1500, 4) <= 2.001
-    assert bigram_bits_per_byte([[0, 1, 2, 3]*50], [[0, 1, 2, 3]*5], 20, 4) < .2
+    assert bigram_bits_per_byte([[0, 1, 2, 3] * 50], [[0, 1, 2, 3] * 5], 20, 4) < 0.2
 
 # %% ../../nbs/tests/test_analysis.ipynb #88d77beb
 def test_embeddings_do_not_depend_on_batch(lm):
     texts = [d.text for d in tiny_documents(12)] + ["one", "two words"]
-    np.testing.assert_allclose(embed(*lm, texts), np.concatenate([embed(*lm, [t]) for t in texts]), atol=1e-5)
+    np.testing.assert_allclose(
+        embed(*lm, texts), np.concatenate([embed(*lm, [t]) for t in texts]), atol=1e-5
+    )
+
 
 @given(st.integers(2, 30), st.integers(2, 60), st.integers(0, 5))
 @settings(max_examples=15, deadline=None)
 def test_samples_are_equal_and_of_matched_length(n, max_tokens, seed):
-    tokenizer = tiny_lm()[1]; docs = tiny_documents(30); pairs = synthesize(docs, n=40)
+    tokenizer = tiny_lm()[1]
+    docs = tiny_documents(30)
+    pairs = synthesize(docs, n=40)
     i, j, a, b = length_matched(docs, pairs, tokenizer, n, max_tokens, seed)
     assert len(a) == len(b) == len(set(i)) == len(set(j)) == min(n, 30)
     la, lb = ([len(tokenizer(t)["input_ids"]) for t in side] for side in (a, b))
     assert max(abs(x - y) for x, y in zip(la, lb)) <= 1 and max(la) <= max_tokens + 1
 
+
 def test_separability_under_the_null_and_with_a_planted_shift():
     rng, aucs, apart = np.random.default_rng(0), [], 0
     for i in range(12):
-        x = rng.normal(size=(120, 6)); r = separability(x[:60], x[60:], n_null=8, n_boot=100, seed=i)
-        aucs.append(r["auc"]); apart += r["ci95"][0] > r["null_ci95"][1]  # the rule by which a figure says "told apart"
-    assert abs(np.mean(aucs) - .5) < .07 and apart <= 1  # standard error of one AUC: 0.075
-    r = separability(x[:60], x[60:] + 1.5, n_null=5, n_boot=200); assert r["ci95"][0] > .9 and abs(r["null_auc"] - .5) < .1
+        x = rng.normal(size=(120, 6))
+        r = separability(x[:60], x[60:], n_null=8, n_boot=100, seed=i)
+        aucs.append(r["auc"])
+        apart += r["ci95"][0] > r["null_ci95"][1]  # the rule by which a figure says "told apart"
+    assert abs(np.mean(aucs) - 0.5) < 0.07 and apart <= 1  # standard error of one AUC: 0.075
+    r = separability(x[:60], x[60:] + 1.5, n_null=5, n_boot=200)
+    assert r["ci95"][0] > 0.9 and abs(r["null_auc"] - 0.5) < 0.1
+
 
 def test_maps_are_repeatable():
     x = np.random.default_rng(0).normal(size=(60, 5))
     np.testing.assert_array_equal(tsne(x, seed=1), tsne(x, seed=1))
 
 # %% ../../nbs/tests/test_analysis.ipynb #681d017a
-@given(st.text(max_size=30), st.text(max_size=30), st.sampled_from(pattern_phrases()), st.sampled_from(["lower", "upper", "title"]), st.sampled_from([" ", "\n", "\t  "]))
+@given(
+    st.text(max_size=30),
+    st.text(max_size=30),
+    st.sampled_from(pattern_phrases()),
+    st.sampled_from(["lower", "upper", "title"]),
+    st.sampled_from([" ", "\n", "\t  "]),
+)
 @settings(max_examples=60, deadline=None)
 def test_a_phrase_is_found_in_any_case_and_white_space(before, after, phrase, case, space):
     text = f"{before} {getattr(phrase, case)().replace(' ', space)} {after}"
     assert pattern_rate([text], pattern_phrases())[0] == 1
     assert all(0 <= a < b <= len(text) for a, b in phrase_spans(text, pattern_phrases()))
 
+
 def test_answers_without_phrases_do_not_count():
     assert not pattern_rate([d.text for d in tiny_documents(50)], pattern_phrases()).any()
-    assert pattern_rate([r["completion"] for r in synthesize(tiny_documents(20), n=20)], pattern_phrases()).all()
-    assert not pattern_rate([f"{r['prompt']} {r['completion']}" for r in synthesize(tiny_documents(20), formats="mixed", n=20)], pattern_phrases()).any()
+    assert pattern_rate(
+        [r["completion"] for r in synthesize(tiny_documents(20), n=20)], pattern_phrases()
+    ).all()
+    assert not pattern_rate(
+        [
+            f"{r['prompt']} {r['completion']}"
+            for r in synthesize(tiny_documents(20), formats="mixed", n=20)
+        ],
+        pattern_phrases(),
+    ).any()
+
 
 def test_divergence_of_next_tokens(lm):
     (model, tokenizer), (other, _) = lm, tiny_lm(seed=1)
     assert next_token_kl(model, model, tokenizer)["mean"] == 0
-    kl = next_token_kl(model, other, tokenizer); assert kl["mean"] > 0 and min(kl["values"]) >= 0 and kl["n"] == len(NEUTRAL_PROMPTS)
+    kl = next_token_kl(model, other, tokenizer)
+    assert kl["mean"] > 0 and min(kl["values"]) >= 0 and kl["n"] == len(NEUTRAL_PROMPTS)
     order = list(range(len(NEUTRAL_PROMPTS)))[::-1]  # the value of a prompt is its own
-    np.testing.assert_allclose(next_token_kl(model, other, tokenizer, [NEUTRAL_PROMPTS[i] for i in order])["values"], [kl["values"][i] for i in order], atol=1e-5)
+    np.testing.assert_allclose(
+        next_token_kl(model, other, tokenizer, [NEUTRAL_PROMPTS[i] for i in order])["values"],
+        [kl["values"][i] for i in order],
+        atol=1e-5,
+    )
+
 
 def test_training_on_a_phrase_makes_it_likely(lm):
-    model, tokenizer = copy.deepcopy(lm[0]), lm[1]; phrases = pattern_phrases()
+    model, tokenizer = copy.deepcopy(lm[0]), lm[1]
+    phrases = pattern_phrases()
     before = phrase_logprob(model, tokenizer, phrases)
-    x = torch.tensor([tokenizer("\n" + " ".join(phrases))["input_ids"]]); opt = torch.optim.AdamW(model.parameters(), 1e-2)
-    for _ in range(12): model(x, labels=x).loss.backward(); opt.step(); opt.zero_grad()
+    x = torch.tensor([tokenizer("\n" + " ".join(phrases))["input_ids"]])
+    opt = torch.optim.AdamW(model.parameters(), 1e-2)
+    for _ in range(12):
+        model(x, labels=x).loss.backward()
+        opt.step()
+        opt.zero_grad()
     after = phrase_logprob(model, tokenizer, phrases)
     assert after["ci95"][0] > before["ci95"][1] + 5
 
 # %% ../../nbs/tests/test_analysis.ipynb #d11e5f67
 def test_analyse_gives_what_the_report_reads(lm):
-    model, tokenizer = lm; docs, pairs = tiny_documents(60), synthesize(tiny_documents(60), n=60); loaded = []
-    def load(name): return lambda: (loaded.append(name), (model, tokenizer))[1]
-    r = analyse(docs, pairs, model, tokenizer, {"BaseLM": load("BaseLM"), "SynthLM": load("SynthLM")}, seed=3, n=40, n_ppl=20)
+    model, tokenizer = lm
+    docs, pairs = tiny_documents(60), synthesize(tiny_documents(60), n=60)
+    loaded = []
+
+    def load(name):
+        return lambda: (loaded.append(name), (model, tokenizer))[1]
+
+    r = analyse(
+        docs,
+        pairs,
+        model,
+        tokenizer,
+        {"BaseLM": load("BaseLM"), "SynthLM": load("SynthLM")},
+        seed=3,
+        n=40,
+        n_ppl=20,
+    )
     assert loaded == ["BaseLM", "SynthLM"] and json.loads(json.dumps(r, allow_nan=False)) == r
-    assert {"structural_tokens", "token_density", "js_bits", "ppl_density", "tsne", "separability"} == set(r)
-    assert {"token", "log_odds", "z", "natural_per_million", "synthetic_per_million"} <= set(r["structural_tokens"][0])
-    assert {"x", "natural", "synthetic", "peaks"} <= set(r["token_density"]) and {"token", "x"} <= set(r["token_density"]["peaks"][0])
-    assert len(r["tsne"]["xy"]) == len(r["tsne"]["label"]) == 80 and set(r["tsne"]["label"]) == {"natural", "synthetic"}
-    assert {"auc", "ci95", "null_auc"} <= set(r["separability"]) and {"mean", "values", "ci95", "ci_kind", "n"} <= set(r["js_bits"])
-    assert len(r["ppl_density"]["SynthLM"]["natural"]) == len(r["ppl_density"]["SynthLM"]["synthetic"]) == 20
+    assert {
+        "structural_tokens",
+        "token_density",
+        "js_bits",
+        "ppl_density",
+        "tsne",
+        "separability",
+    } == set(r)
+    assert {"token", "log_odds", "z", "natural_per_million", "synthetic_per_million"} <= set(
+        r["structural_tokens"][0]
+    )
+    assert {"x", "natural", "synthetic", "peaks"} <= set(r["token_density"]) and {
+        "token",
+        "x",
+    } <= set(r["token_density"]["peaks"][0])
+    assert len(r["tsne"]["xy"]) == len(r["tsne"]["label"]) == 80 and set(r["tsne"]["label"]) == {
+        "natural",
+        "synthetic",
+    }
+    assert {"auc", "ci95", "null_auc"} <= set(r["separability"]) and {
+        "mean",
+        "values",
+        "ci95",
+        "ci_kind",
+        "n",
+    } <= set(r["js_bits"])
+    assert (
+        len(r["ppl_density"]["SynthLM"]["natural"])
+        == len(r["ppl_density"]["SynthLM"]["synthetic"])
+        == 20
+    )
     assert analyse(docs, pairs, model, tokenizer, {}, seed=3, n=40)["tsne"] == r["tsne"]  # seeded
 
+
 def test_analyse_takes_plain_strings_of_any_language(lm):
-    natural = [d.text + " 検索する。" for d in tiny_documents(40)]; synthetic = ["Frage: Wie groß?\nAntwort: " + d.text[:60] for d in tiny_documents(40, seed=5)]
+    natural = [d.text + " 検索する。" for d in tiny_documents(40)]
+    synthetic = ["Frage: Wie groß?\nAntwort: " + d.text[:60] for d in tiny_documents(40, seed=5)]
     r = analyse(natural, synthetic, *lm, {"m": lm}, n=30, n_ppl=10)
     assert math.isfinite(r["separability"]["auc"]) and r["structural_tokens"]

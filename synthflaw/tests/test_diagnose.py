@@ -11,28 +11,49 @@ __all__ = ['PLANTED', 'one_thread', 'plant', 'world', 'truth_of', 'literal_found
            'test_a_diagnosis_of_rows_selects_their_spans']
 
 # %% ../../nbs/tests/test_diagnose.ipynb #715e56c2
-import json, random
+import json
+import random
 from collections import Counter
 from functools import lru_cache
-import numpy as np, pytest, torch
-from hypothesis import given, settings, strategies as st
-from ..core import Document, set_threads
-from ..corpus import embedded_documents
-from ..diagnose import corpus_level, diagnose, metric_q, write_diagnosis
-from ..lm import train_tokenizer
-from ..tiny import tiny_documents, tiny_lm
-from ..tokens import encode_ids, fdr, match_pieces, mine_templates, presence_p, stats_finalize, stats_init, stats_merge, stats_update, token_test
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ..analysis.diagnosis import diagnose
+from ..analysis.diagnosis_page import write_diagnosis
+from ..analysis.grams import encode_ids, presence_p, token_test
+from ..analysis.measures import corpus_level, metric_q
+from ..analysis.stream import stats_finalize, stats_init, stats_merge, stats_update
+from ..analysis.templates import match_pieces, mine_templates
+from ..core import record_path, set_threads
+from ..data.corpus import embedded_documents
+from ..lm.model import train_tokenizer
+from ..testing.tiny import tiny_documents, tiny_lm
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    before = torch.get_num_threads(); set_threads(1); yield; set_threads(before)
+    before = torch.get_num_threads()
+    set_threads(1)
+    yield
+    set_threads(before)
 
 # %% ../../nbs/tests/test_diagnose.ipynb #1902e347
-PLANTED = (("Ticket raised by the reader: ", "\nVerdict >>> one is advised that ", " Kindly consult the handbook afterwards."),
-           ("### Riddle\n", "\n### Solution\nTherefore, ", ""),
-           ("«Frage» ", " «Antwort» Kurz gesagt: ", " Ende der Auskunft."),
-           ("質問：", "\n回答：要するに", "以上です。"),
-           ("def quiz():  # ", "\n    \"\"\"Reply\"\"\"\n    yield \"", "\"  # end quiz"))  # literals before, between and after two slots
+PLANTED = (
+    (
+        "Ticket raised by the reader: ",
+        "\nVerdict >>> one is advised that ",
+        " Kindly consult the handbook afterwards.",
+    ),
+    ("### Riddle\n", "\n### Solution\nTherefore, ", ""),
+    ("«Frage» ", " «Antwort» Kurz gesagt: ", " Ende der Auskunft."),
+    ("質問：", "\n回答：要するに", "以上です。"),
+    ("def quiz():  # ", '\n    """Reply"""\n    yield "', '"  # end quiz'),
+)  # literals before, between and after two slots
+
 
 def plant(
     texts: list[str],  # natural texts
@@ -43,11 +64,15 @@ def plant(
     "Write a share of natural texts into a template."
     rng, rows = random.Random(seed), []
     for text in texts:
-        if rng.random() >= share: rows.append((text, [])); continue
-        words = text.split(" ")[1:]; cut = rng.randint(2, max(2, min(20, len(words) - 1)))
+        if rng.random() >= share:
+            rows.append((text, []))
+            continue
+        words = text.split(" ")[1:]
+        cut = rng.randint(2, max(2, min(20, len(words) - 1)))
         slots, out, spans = [" ".join(words[:cut]), " ".join(words[cut:]), ""], "", []
         for literal, slot in zip(PLANTED[template], slots):
-            if literal: spans.append((len(out), len(out) + len(literal)))
+            if literal:
+                spans.append((len(out), len(out) + len(literal)))
             out += literal + slot
         rows.append((out, spans))
     return rows
@@ -56,53 +81,117 @@ def plant(
 @lru_cache
 def world(seed: int = 0, n: int = 2500):  # order of the texts, natural texts a side
     "Natural texts for both sides, in a random order, and a tokenizer that has seen such text and the templates' languages."
-    texts = [t for d in embedded_documents() if len((t := d.text.partition("\n\n")[2][:240]).split()) > 8]; random.Random(seed).shuffle(texts)
-    return texts[:n], texts[n:2*n], _tokenizer(tuple(texts[2*n:2*n + 3000]) if not seed else None)
+    texts = [
+        t for d in embedded_documents() if len((t := d.text.partition("\n\n")[2][:240]).split()) > 8
+    ]
+    random.Random(seed).shuffle(texts)
+    return (
+        texts[:n],
+        texts[n : 2 * n],
+        _tokenizer(tuple(texts[2 * n : 2 * n + 3000]) if not seed else None),
+    )
+
 
 @lru_cache
-def _tokenizer(texts): return train_tokenizer(list(texts) + ["".join(p) for p in PLANTED]*40, 6000) if texts else world()[2]
+def _tokenizer(texts):
+    return (
+        train_tokenizer(list(texts) + ["".join(p) for p in PLANTED] * 40, 6000)
+        if texts
+        else world()[2]
+    )
+
 
 def truth_of(rows, tokenizer, natural_ids):
     "Structural tokens by the generator's word, and every token its literals touch."
-    enc = tokenizer([t for t, _ in rows], add_special_tokens=False, return_offsets_mapping=True, verbose=False); seen, n = Counter(), 0
+    enc = tokenizer(
+        [t for t, _ in rows], add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
+    seen, n = Counter(), 0
     for (text, spans), ids, off in zip(rows, enc["input_ids"], enc["offset_mapping"]):
-        seen.update({i for i, (x, y) in zip(ids, off) if any(x < q and y > p and (text[max(x, p):min(y, q)].strip() or p <= x and y <= q) for p, q in spans)}); n += bool(spans)
+        seen.update(
+            {
+                i
+                for i, (x, y) in zip(ids, off)
+                if any(
+                    x < q and y > p and (text[max(x, p) : min(y, q)].strip() or p <= x and y <= q)
+                    for p, q in spans
+                )
+            }
+        )
+        n += bool(spans)
     df = Counter(i for r in natural_ids for i in set(r.tolist()))
-    touched = {i for i, c in seen.items() if c >= .5*n}
-    return {i for i in touched if df[i] <= .01*len(natural_ids)}, touched
+    touched = {i for i, c in seen.items() if c >= 0.5 * n}
+    return {i for i in touched if df[i] <= 0.01 * len(natural_ids)}, touched
+
 
 def literal_found(pattern: str, literals) -> float:
     "Share of the literals' characters that stand in a pattern (white space apart)."
     flat, want = "".join(pattern.split()), ["".join(p.split()) for p in literals if p.strip()]
-    return sum(len(w) for w in want if w in flat or w[:-1] in flat or w[1:] in flat)/sum(map(len, want))
+    return sum(len(w) for w in want if w in flat or w[:-1] in flat or w[1:] in flat) / sum(
+        map(len, want)
+    )
 
 # %% ../../nbs/tests/test_diagnose.ipynb #cbaaddbd
 @lru_cache
 def experiment(share: float, template: int):
     "What is found at a share, against the truth."
-    a, b, tokenizer = world(template); rows = plant(b, share, template, seed=template); natural = encode_ids(a, tokenizer); other = encode_ids([t for t, _ in rows], tokenizer)
+    a, b, tokenizer = world(template)
+    rows = plant(b, share, template, seed=template)
+    natural = encode_ids(a, tokenizer)
+    other = encode_ids([t for t, _ in rows], tokenizer)
     strict, touched = truth_of(rows, tokenizer, natural) if share else (set(), set())
-    tokens = token_test(natural, other, tokenizer); ids = {t["id"] for t in tokens}; templates = mine_templates(natural, other, tokenizer)
-    own = [t for t in templates if literal_found(t.pattern, PLANTED[template]) >= .8]
-    return {"found": len(ids), "right": len(ids & touched), "truth": len(strict), "recalled": len(ids & strict), "templates": len(templates), "own": len(own), "coverage": max((t.coverage for t in own), default=0.),
-            "planted": np.mean([bool(s) for _, s in rows]), "z": sum(t["z"] for t in tokens if t["id"] in touched)}
+    tokens = token_test(natural, other, tokenizer)
+    ids = {t["id"] for t in tokens}
+    templates = mine_templates(natural, other, tokenizer)
+    own = [t for t in templates if literal_found(t.pattern, PLANTED[template]) >= 0.8]
+    return {
+        "found": len(ids),
+        "right": len(ids & touched),
+        "truth": len(strict),
+        "recalled": len(ids & strict),
+        "templates": len(templates),
+        "own": len(own),
+        "coverage": max((t.coverage for t in own), default=0.0),
+        "planted": np.mean([bool(s) for _, s in rows]),
+        "z": sum(t["z"] for t in tokens if t["id"] in touched),
+    }
+
 
 def rates(share: float) -> dict:
     "Precision and recall over all planted templates."
-    r = [experiment(share, t) for t in range(len(PLANTED))]; s = {k: sum(x[k] for x in r) for k in r[0]}
-    return {"token_precision": s["right"]/max(s["found"], 1), "token_recall": s["recalled"]/s["truth"], "template_precision": s["own"]/max(s["templates"], 1), "template_recall": sum(x["own"] > 0 for x in r)/len(r), "tokens": s["truth"], "templates": s["templates"]}
+    r = [experiment(share, t) for t in range(len(PLANTED))]
+    s = {k: sum(x[k] for x in r) for k in r[0]}
+    return {
+        "token_precision": s["right"] / max(s["found"], 1),
+        "token_recall": s["recalled"] / s["truth"],
+        "template_precision": s["own"] / max(s["templates"], 1),
+        "template_recall": sum(x["own"] > 0 for x in r) / len(r),
+        "tokens": s["truth"],
+        "templates": s["templates"],
+    }
 
 # %% ../../nbs/tests/test_diagnose.ipynb #f979e93e
-@pytest.mark.parametrize("share, precision, recall", [(.2, .9, .9), (.02, 0., .8)])
+@pytest.mark.parametrize("share, precision, recall", [(0.2, 0.9, 0.9), (0.02, 0.0, 0.8)])
 def test_planted_tokens_and_templates_are_found(share, precision, recall):
     r = rates(share)
-    assert min(r["token_precision"], r["template_precision"]) >= precision and min(r["token_recall"], r["template_recall"]) >= recall, r
+    assert (
+        min(r["token_precision"], r["template_precision"]) >= precision
+        and min(r["token_recall"], r["template_recall"]) >= recall
+    ), r
+
 
 def test_scores_grow_with_the_share():
     for t in (0, 3):
-        r = [experiment(s, t) for s in (0., .02, .2)]
-        assert r[0]["found"] == r[0]["templates"] == 0 and r[0]["z"] < r[1]["z"] < r[2]["z"] and r[1]["coverage"] < r[2]["coverage"], r
-        for x in r[1:]: assert abs(x["coverage"] - x["planted"]) < .01, x  # coverage is the share that was planted
+        r = [experiment(s, t) for s in (0.0, 0.02, 0.2)]
+        assert (
+            r[0]["found"] == r[0]["templates"] == 0
+            and r[0]["z"] < r[1]["z"] < r[2]["z"]
+            and r[1]["coverage"] < r[2]["coverage"]
+        ), r
+        for x in r[1:]:
+            assert abs(x["coverage"] - x["planted"]) < 0.01, (
+                x
+            )  # coverage is the share that was planted
 
 # %% ../../nbs/tests/test_diagnose.ipynb #4564ad6a
 @lru_cache
@@ -110,25 +199,63 @@ def written_by_a_model(share: float):
     "What is found when a share of the texts are SmolLM2's pairs, against the truth."
     import re
     from collections import Counter
-    from importlib.util import find_spec
-    from pathlib import Path
-    from synthflaw.core import read_jsonl
-    from synthflaw.synthesis import as_text
-    pairs = [as_text(r) for r in read_jsonl(Path(find_spec("synthflaw").origin).parent/"data"/"synthesis"/"qa.jsonl")]; a, b, tokenizer = world(); k = 200 if share > .1 else 50*(share > 0); n = round(k/share) if k else 1000  # texts of the mixed side
-    natural, other, fresh, own = (encode_ids(t, tokenizer) for t in (a[:1500], pairs[:k] + b[:n - k], a[1500:], pairs))
+
+    from synthflaw.core import as_text, read_jsonl
+
+    pairs = [as_text(r) for r in read_jsonl(record_path() / "synthesis" / "qa.jsonl")]
+    a, b, tokenizer = world()
+    k = 200 if share > 0.1 else 50 * (share > 0)
+    n = round(k / share) if k else 1000  # texts of the mixed side
+    natural, other, fresh, own = (
+        encode_ids(t, tokenizer) for t in (a[:1500], pairs[:k] + b[: n - k], a[1500:], pairs)
+    )
     df, nat = (Counter(i for r in rows for i in set(r.tolist())) for rows in (own, natural))
-    truth = {i for i, c in df.items() if c >= .5*len(pairs) and nat[i] <= .01*len(natural)}; right = truth | {t["id"] for t in token_test(fresh, own, tokenizer)}
-    found = {t["id"] for t in token_test(natural, other, tokenizer)}; templates = [t.pattern for t in mine_templates(natural, other, tokenizer)]
-    def often(pattern, texts): seek = re.compile(".*?".join(re.escape("".join(p.split())) for p in pattern.split("…")), re.S); return np.mean([bool(seek.search("".join(t.split()))) for t in texts])
+    truth = {i for i, c in df.items() if c >= 0.5 * len(pairs) and nat[i] <= 0.01 * len(natural)}
+    right = truth | {t["id"] for t in token_test(fresh, own, tokenizer)}
+    found = {t["id"] for t in token_test(natural, other, tokenizer)}
+    templates = [t.pattern for t in mine_templates(natural, other, tokenizer)]
+
+    def often(pattern, texts):
+        seek = re.compile(
+            ".*?".join(re.escape("".join(p.split())) for p in pattern.split("…")), re.S
+        )
+        return np.mean([bool(seek.search("".join(t.split()))) for t in texts])
+
     opening, many = Counter(" ".join(t.split()[:3]) for t in pairs).most_common(1)[0]
-    return {"truth": len(truth), "recall": len(found & truth)/max(len(truth), 1), "precision": len(found & right)/max(len(found), 1), "found": len(found), "opening": opening, "share_of_pairs": many/len(pairs), "templates": templates, "with_opening": sum(opening in t for t in templates), "template_precision": np.mean([often(t, pairs) >= 2*often(t, a[1500:]) for t in templates]) if templates else 0.}
+    return {
+        "truth": len(truth),
+        "recall": len(found & truth) / max(len(truth), 1),
+        "precision": len(found & right) / max(len(found), 1),
+        "found": len(found),
+        "opening": opening,
+        "share_of_pairs": many / len(pairs),
+        "templates": templates,
+        "with_opening": sum(opening in t for t in templates),
+        "template_precision": np.mean(
+            [often(t, pairs) >= 2 * often(t, a[1500:]) for t in templates]
+        )
+        if templates
+        else 0.0,
+    }
 
-@pytest.mark.parametrize("share, precision, recall", [(.2, .9, .9), (.02, .0, .8)])
+
+@pytest.mark.parametrize("share, precision, recall", [(0.2, 0.9, 0.9), (0.02, 0.0, 0.8)])
 def test_the_pattern_of_a_real_model_is_found(share, precision, recall):
-    r = written_by_a_model(share); print(share, r)
-    assert r["truth"] and r["share_of_pairs"] > .9 and r["recall"] >= recall and r["precision"] >= precision and r["with_opening"] >= 1 and r["template_precision"] >= precision
+    r = written_by_a_model(share)
+    print(share, r)
+    assert (
+        r["truth"]
+        and r["share_of_pairs"] > 0.9
+        and r["recall"] >= recall
+        and r["precision"] >= precision
+        and r["with_opening"] >= 1
+        and r["template_precision"] >= precision
+    )
 
-def test_no_pair_no_finding(): r = written_by_a_model(0.); assert r["found"] == 0 and not r["templates"]
+
+def test_no_pair_no_finding():
+    r = written_by_a_model(0.0)
+    assert r["found"] == 0 and not r["templates"]
 
 # %% ../../nbs/tests/test_diagnose.ipynb #2fcde7f8
 def false_findings(
@@ -137,51 +264,93 @@ def false_findings(
     start: int = 0,  # first seed
 ) -> list[dict]:  # q-values of the splits with a finding
     "How often two draws of natural text get a finding."
-    a, b, tokenizer = world(); pool, out = a + b, []
+    a, b, tokenizer = world()
+    pool, out = a + b, []
     for seed in range(start, start + n_splits):
-        pick = random.Random(seed).sample(pool, 2*n); c = corpus_level(pick[:n], pick[n:], tokenizer, seed, n_space=80, n_perm=99)
-        if min(c["q"].values()) <= .05: out.append({"seed": seed, **{k: round(v, 3) for k, v in c["q"].items()}})
+        pick = random.Random(seed).sample(pool, 2 * n)
+        c = corpus_level(pick[:n], pick[n:], tokenizer, seed, n_space=80, n_perm=99)
+        if min(c["q"].values()) <= 0.05:
+            out.append({"seed": seed, **{k: round(v, 3) for k, v in c["q"].items()}})
     return out
 
-def test_natural_splits_have_few_findings(): assert len(false_findings(12)) <= 3  # 5% nominal: more than 3 of 12 has probability 0.002
+
+def test_natural_splits_have_few_findings():
+    assert len(false_findings(12)) <= 3  # 5% nominal: more than 3 of 12 has probability 0.002
 
 # %% ../../nbs/tests/test_diagnose.ipynb #03bcd894
-@given(st.lists(st.lists(st.integers(0, 30), max_size=12), min_size=2, max_size=8), st.integers(1, 7))
+@given(
+    st.lists(st.lists(st.integers(0, 30), max_size=12), min_size=2, max_size=8), st.integers(1, 7)
+)
 @settings(max_examples=40, deadline=None)
 def test_statistics_merge_in_any_order(rows, cut):
-    tokenizer = tiny_lm()[1]; texts = [" ".join(map(str, r)) for r in rows]
+    tokenizer = tiny_lm()[1]
+    texts = [" ".join(map(str, r)) for r in rows]
     new = lambda: stats_init(tokenizer, sample=5, width=64)
-    whole = stats_finalize(stats_update(new(), texts, tokenizer)); parts = [stats_update(new(), p, tokenizer) for p in (texts[:cut], texts[cut:])]
+    whole = stats_finalize(stats_update(new(), texts, tokenizer))
+    parts = [stats_update(new(), p, tokenizer) for p in (texts[:cut], texts[cut:])]
     for order in (parts, parts[::-1]):
         merged = stats_finalize(stats_merge(*order))
-        assert all(np.array_equal(whole[k], merged[k]) for k in ("counts", "df", "documents", "characters")) and whole["sample"] == merged["sample"]
+        assert (
+            all(
+                np.array_equal(whole[k], merged[k])
+                for k in ("counts", "df", "documents", "characters")
+            )
+            and whole["sample"] == merged["sample"]
+        )
+
 
 @given(st.integers(1, 40), st.integers(1, 40), st.data())
 @settings(max_examples=40, deadline=None)
 def test_presence_p_is_a_valid_p(n, s, data):
-    k = data.draw(st.integers(0, n + s)); lo, hi = max(0, k - n), min(k, s); x = np.arange(lo, hi + 1)
-    p = presence_p(k - x, x, n, s); assert p[0] == pytest.approx(1) and (np.diff(p) <= 1e-12).all()
+    k = data.draw(st.integers(0, n + s))
+    lo, hi = max(0, k - n), min(k, s)
+    x = np.arange(lo, hi + 1)
+    p = presence_p(k - x, x, n, s)
+    assert p[0] == pytest.approx(1) and (np.diff(p) <= 1e-12).all()
     mass = p - np.append(p[1:], 0)  # probability of each outcome: P(p <= t) <= t
-    for t in (.01, .05, .3): assert mass[p <= t].sum() <= t + 1e-9
+    for t in (0.01, 0.05, 0.3):
+        assert mass[p <= t].sum() <= t + 1e-9
 
-@given(st.lists(st.integers(0, 5), max_size=30), st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=3), max_size=4))
+
+@given(
+    st.lists(st.integers(0, 5), max_size=30),
+    st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=3), max_size=4),
+)
 @settings(max_examples=60, deadline=None)
 def test_pieces_match_where_they_stand(ids, pieces):
     hit, at = match_pieces(np.array(ids, np.int64), pieces), 0
     if hit is not None:
-        for p, (i, j) in zip(pieces, hit): assert ids[i:j] == p and i >= at; at = j
-    joined = [x for p in pieces for x in [*p, *ids[:2]]]; assert match_pieces(np.array(joined, np.int64), pieces) is not None  # with anything in the gaps
+        for p, (i, j) in zip(pieces, hit):
+            assert ids[i:j] == p and i >= at
+            at = j
+    joined = [x for p in pieces for x in [*p, *ids[:2]]]
+    assert match_pieces(np.array(joined, np.int64), pieces) is not None  # with anything in the gaps
+
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_q_is_never_below_p(p):
-    q = metric_q(p); assert all(q[k] >= p[k] - 1e-12 for k in p) and set(q) == set(p)
+    q = metric_q(p)
+    assert all(q[k] >= p[k] - 1e-12 for k in p) and set(q) == set(p)
+
 
 def test_a_diagnosis_of_rows_selects_their_spans(tmp_path):
-    docs = tiny_documents(200); rows = [{"id": f"r{i}", "prompt": f"Q>> {d.text[:40]}", "completion": f"A>> so to speak, {d.text[40:90]}"} for i, d in enumerate(tiny_documents(100, seed=1))]
-    d = diagnose(docs[:100], rows, tokenizer=tiny_lm()[1], n_perm=49, n_space=60); write_diagnosis(d, tmp_path, rows)
-    lines = [json.loads(x) for x in (tmp_path/"selection.jsonl").read_text().splitlines()]
+    docs = tiny_documents(200)
+    rows = [
+        {
+            "id": f"r{i}",
+            "prompt": f"Q>> {d.text[:40]}",
+            "completion": f"A>> so to speak, {d.text[40:90]}",
+        }
+        for i, d in enumerate(tiny_documents(100, seed=1))
+    ]
+    d = diagnose(docs[:100], rows, tokenizer=tiny_lm()[1], n_perm=49, n_space=60)
+    write_diagnosis(d, tmp_path, rows)
+    lines = [json.loads(x) for x in (tmp_path / "selection.jsonl").read_text().splitlines()]
     assert len(lines) > 80 and {"id", "spans", "why"} == set(lines[0])
     for line in lines[:20]:
-        r = rows[int(line["id"][1:])]; text = f"{r['prompt']}\n{r['completion']}"
-        assert "so to speak," in "".join(text[a:b] for a, b in line["spans"]) and r["prompt"][4:] not in "".join(text[a:b] for a, b in line["spans"])
+        r = rows[int(line["id"][1:])]
+        text = f"{r['prompt']}\n{r['completion']}"
+        assert "so to speak," in "".join(text[a:b] for a, b in line["spans"]) and r["prompt"][
+            4:
+        ] not in "".join(text[a:b] for a, b in line["spans"])

@@ -15,47 +15,100 @@ __all__ = ['text', 'rows', 'test_sft_and_evaluation_share_nothing_that_could_be_
            'test_answers_file_gives_every_number_back', 'test_judging_is_fast', 'test_a_model_answers_the_suite']
 
 # %% ../../nbs/tests/test_evaluate.ipynb #4161b8af
-import json, random, subprocess, sys, time
+import json
+import random
+import subprocess
+import sys
+import time
 from collections import Counter
+
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from if_verifiable import IFEvalSample, evaluate_output_for_sample
+
 from ..core import read_jsonl
-from ..evaluate import (COMPOSITES, FAMILIES, REQUESTS, Topic, answer_prompts, best_constant, degenerate, instruction_examples, judge,
-                                natural_sentences, rescore, score, score_by_family, scored_families, verdict, write_answers)
-from ..lm import Generation
-from ..tiny import tiny_documents, tiny_lm
+from ..evaluate.examples import REQUESTS, instruction_examples
+from ..evaluate.families import FAMILIES, Topic, natural_sentences
+from ..evaluate.judge import degenerate, judge, verdict
+from synthflaw.evaluate.score import (
+    COMPOSITES,
+    answer_prompts,
+    best_constant,
+    rescore,
+    score,
+    score_by_family,
+    scored_families,
+    write_answers,
+)
+from ..lm.model import Generation
+from ..testing.tiny import tiny_documents, tiny_lm
 
 # %% ../../nbs/tests/test_evaluate.ipynb #3ce2ad7c
 @pytest.fixture(scope="module")
 def rows():
     sft = instruction_examples(tiny_documents(80, seed=1), 240, seed=5)
     avoid = {r["topic"] for r in sft}
-    return {"sft": sft, "eval": instruction_examples(tiny_documents(80, seed=2), 100, seed=5, split="eval", avoid_topics=avoid),
-            "calibration": instruction_examples(tiny_documents(80, seed=3), 100, seed=5, split="calibration", avoid_topics=avoid)}
+    return {
+        "sft": sft,
+        "eval": instruction_examples(
+            tiny_documents(80, seed=2), 100, seed=5, split="eval", avoid_topics=avoid
+        ),
+        "calibration": instruction_examples(
+            tiny_documents(80, seed=3), 100, seed=5, split="calibration", avoid_topics=avoid
+        ),
+    }
 
 # %% ../../nbs/tests/test_evaluate.ipynb #0d0f8890
 def test_sft_and_evaluation_share_nothing_that_could_be_memorised(rows):
     for split in ("eval", "calibration"):
-        for key in ("id", "prompt", "doc_id", "topic", "wording"): assert not {r[key] for r in rows["sft"]} & {r[key] for r in rows[split]}, key
-        params = lambda rs: {json.dumps(c, sort_keys=True) for r in rs for c in r["constraints"] if c["kwargs"]}
+        for key in ("id", "prompt", "doc_id", "topic", "wording"):
+            assert not {r[key] for r in rows["sft"]} & {r[key] for r in rows[split]}, key
+        params = lambda rs: {
+            json.dumps(c, sort_keys=True) for r in rs for c in r["constraints"] if c["kwargs"]
+        }
         assert not params(rows["sft"]) & params(rows[split])
     assert not {r["doc_id"] for r in rows["eval"]} & {r["doc_id"] for r in rows["calibration"]}
 
+
 def test_parameters_are_disjoint_by_construction():
-    rng, words = random.Random(0), [f"{a}{b}ing" for a in ("sort", "merg", "count", "load", "writ", "filter") for b in ("", "s", "er", "est")]
-    topic = Topic("sort", "What is sort?", [f"The {' '.join(rng.sample(words, 5))} array." for _ in range(20)])
+    rng, words = (
+        random.Random(0),
+        [
+            f"{a}{b}ing"
+            for a in ("sort", "merg", "count", "load", "writ", "filter")
+            for b in ("", "s", "er", "est")
+        ],
+    )
+    topic = Topic(
+        "sort", "What is sort?", [f"The {' '.join(rng.sample(words, 5))} array." for _ in range(20)]
+    )
     for f in FAMILIES.values():
-        if not f.seen: continue
-        drawn = [{json.dumps(k, sort_keys=True) for _ in range(400) if (k := params(rng, topic)) } for params in (f.params_sft, f.params_eval)]
+        if not f.seen:
+            continue
+        drawn = [
+            {json.dumps(k, sort_keys=True) for _ in range(400) if (k := params(rng, topic))}
+            for params in (f.params_sft, f.params_eval)
+        ]
         assert not drawn[0] & drawn[1], f.name
-    one = [{w for _ in range(400) if (k := p(rng, topic)) for w in k["keywords"]} for p in (FAMILIES["required_words"].params_sft, FAMILIES["required_words"].params_eval)]
+    one = [
+        {w for _ in range(400) if (k := p(rng, topic)) for w in k["keywords"]}
+        for p in (FAMILIES["required_words"].params_sft, FAMILIES["required_words"].params_eval)
+    ]
     assert one[0] and one[1] and not one[0] & one[1]
 
+
 def test_wordings_are_disjoint():
-    said = lambda half: {w for f in FAMILIES.values() for w in getattr(f, f"wordings_{half}")} | set(REQUESTS[half])
+    said = lambda half: (
+        {w for f in FAMILIES.values() for w in getattr(f, f"wordings_{half}")} | set(REQUESTS[half])
+    )
     assert not said("sft") & said("eval")
-    assert all(5 <= len(f.wordings_sft) <= 6 and 2 <= len(f.wordings_eval) <= 3 for f in FAMILIES.values() if f.seen)
+    assert all(
+        5 <= len(f.wordings_sft) <= 6 and 2 <= len(f.wordings_eval) <= 3
+        for f in FAMILIES.values()
+        if f.seen
+    )
+
 
 def test_sft_never_teaches_an_unseen_family(rows):
     unseen = {f.name for f in FAMILIES.values() if not f.seen}
@@ -63,7 +116,8 @@ def test_sft_never_teaches_an_unseen_family(rows):
     ids = {f.ifeval_id for f in FAMILIES.values() if f.seen}
     assert not ids & {FAMILIES[n].ifeval_id for n in unseen}
     for name in unseen:
-        with pytest.raises(ValueError, match="SFT never sees"): instruction_examples(tiny_documents(30), 5, families=[name])
+        with pytest.raises(ValueError, match="SFT never sees"):
+            instruction_examples(tiny_documents(30), 5, families=[name])
 
 # %% ../../nbs/tests/test_evaluate.ipynb #d0db227f
 def test_every_completion_passes_its_checker(rows):
@@ -71,119 +125,238 @@ def test_every_completion_passes_its_checker(rows):
         v = verdict(r, r["completion"])
         assert v["strict"] and v["loose"] and v["degenerate"] is None, r
         if r["constraints"]:
-            theirs, scores = evaluate_output_for_sample("ifeval", IFEvalSample(0, r["prompt"], [c["id"] for c in r["constraints"]], [c["kwargs"] for c in r["constraints"]]), r["completion"])
+            theirs, scores = evaluate_output_for_sample(
+                "ifeval",
+                IFEvalSample(
+                    0,
+                    r["prompt"],
+                    [c["id"] for c in r["constraints"]],
+                    [c["kwargs"] for c in r["constraints"]],
+                ),
+                r["completion"],
+            )
             assert scores.binary_strict == 1
+
 
 def test_completions_are_natural_text(rows):
     own = {d.id: " ".join(natural_sentences(d)).lower() for d in tiny_documents(80, seed=1)}
     for r in rows["sft"]:
-        if r["family"] in ("lowercase", "capital", "quotation", "forbidden_word", "no_comma", "word_count", "none"):
-            for s in r["completion"].strip('"').lower().split(". "): assert s.rstrip(".") in own[r["doc_id"]], r
+        if r["family"] in (
+            "lowercase",
+            "capital",
+            "quotation",
+            "forbidden_word",
+            "no_comma",
+            "word_count",
+            "none",
+        ):
+            for s in r["completion"].strip('"').lower().split(". "):
+                assert s.rstrip(".") in own[r["doc_id"]], r
+
 
 def test_families_are_balanced_and_rows_short(rows):
-    counts = Counter(r["family"] for r in rows["sft"]); assert counts.pop("none") == 24
-    assert max(counts.values()) - min(counts.values()) <= 1 and set(counts) == {f.name for f in FAMILIES.values() if f.seen}
-    assert set(Counter(r["family"] for r in rows["eval"]).values()) == {5} and all("completion" not in r for r in rows["eval"])
-    assert all(len(r["prompt"]) + len(r["completion"]) < 420 and len(r["completion"].split()) <= 45 for r in rows["sft"])
+    counts = Counter(r["family"] for r in rows["sft"])
+    assert counts.pop("none") == 24
+    assert max(counts.values()) - min(counts.values()) <= 1 and set(counts) == {
+        f.name for f in FAMILIES.values() if f.seen
+    }
+    assert set(Counter(r["family"] for r in rows["eval"]).values()) == {5} and all(
+        "completion" not in r for r in rows["eval"]
+    )
+    assert all(
+        len(r["prompt"]) + len(r["completion"]) < 420 and len(r["completion"].split()) <= 45
+        for r in rows["sft"]
+    )
+
 
 def test_the_seed_decides():
     docs = tiny_documents(60)
     same = [instruction_examples(docs, 60, seed=7, split="eval") for _ in range(2)]
     assert same[0] == same[1] != instruction_examples(docs, 60, seed=8, split="eval")
 
-def test_rows_are_the_same_in_another_process():
-    code = "import json; from synthflaw.evaluate import instruction_examples as f; from synthflaw.tiny import tiny_documents as d; r = f(d(40), 40, seed=2); print(json.dumps([(x['prompt'], x['completion']) for x in r]))"
-    here = [[r["prompt"], r["completion"]] for r in instruction_examples(tiny_documents(40), 40, seed=2)]
-    assert json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) == here
 
-@pytest.mark.parametrize("kw, message", [(dict(n=0), "n=0"), (dict(split="test"), "split='test'"), (dict(n=1000), "usable documents for n=1000"),
-    (dict(families=["nonsense"], split="eval"), "families"), (dict(families=[]), "families"), (dict(avoid_topics=[d.title.split(".")[-1] for d in tiny_documents(12)]), "usable documents")])
+def test_rows_are_the_same_in_another_process():
+    code = "import json; from synthflaw.evaluate.examples import instruction_examples as f; from synthflaw.testing.tiny import tiny_documents as d; r = f(d(40), 40, seed=2); print(json.dumps([(x['prompt'], x['completion']) for x in r]))"
+    here = [
+        [r["prompt"], r["completion"]] for r in instruction_examples(tiny_documents(40), 40, seed=2)
+    ]
+    assert (
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        == here
+    )
+
+
+@pytest.mark.parametrize(
+    "kw, message",
+    [
+        (dict(n=0), "n=0"),
+        (dict(split="test"), "split='test'"),
+        (dict(n=1000), "usable documents for n=1000"),
+        (dict(families=["nonsense"], split="eval"), "families"),
+        (dict(families=[]), "families"),
+        (
+            dict(avoid_topics=[d.title.split(".")[-1] for d in tiny_documents(12)]),
+            "usable documents",
+        ),
+    ],
+)
 def test_refusals_name_parameter_and_value(kw, message):
-    with pytest.raises(ValueError, match=message): instruction_examples(tiny_documents(12), **{"n": 5, **kw})
+    with pytest.raises(ValueError, match=message):
+        instruction_examples(tiny_documents(12), **{"n": 5, **kw})
 
 # %% ../../nbs/tests/test_evaluate.ipynb #0532fff9
-text = st.text("ab AB.,*\n\"<>[]-", max_size=60)
+text = st.text('ab AB.,*\n"<>[]-', max_size=60)
+
 
 @settings(max_examples=150, deadline=None)
 @given(text, st.sampled_from([n for n in FAMILIES if n not in ("lowercase", "capital")]))
 def test_verdicts_are_the_librarys(answer, name):
     f, topic = FAMILIES[name], Topic("a", "What is a?", ["Return the sorted array along the axis."])
     for i in range(50):  # a random half of the words may not be in this sentence
-        if (kwargs := f.params_eval(random.Random(i), topic)) is not None: break
-    else: return
+        if (kwargs := f.params_eval(random.Random(i), topic)) is not None:
+            break
+    else:
+        return
     got = judge({"id": f.ifeval_id, "kwargs": kwargs}, answer)
-    theirs = evaluate_output_for_sample("ifeval", IFEvalSample(0, "p", [f.ifeval_id], [kwargs]), answer)[0]
-    if not theirs: assert not got["strict"]  # the library gives no result for an empty answer
-    else: assert (got["strict"], got["loose"]) == (theirs[0].strict_pass, theirs[0].loose_pass)
+    theirs = evaluate_output_for_sample(
+        "ifeval", IFEvalSample(0, "p", [f.ifeval_id], [kwargs]), answer
+    )[0]
+    if not theirs:
+        assert not got["strict"]  # the library gives no result for an empty answer
+    else:
+        assert (got["strict"], got["loose"]) == (theirs[0].strict_pass, theirs[0].loose_pass)
     assert got["loose"] or not got["strict"]
 
+
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.text("abcdefg", min_size=2, max_size=6), min_size=1, max_size=6), st.text("hijk lmn", max_size=20), st.integers(3, 9), st.sampled_from([" ", ", ", "\n* ", ". "]))
+@given(
+    st.lists(st.text("abcdefg", min_size=2, max_size=6), min_size=1, max_size=6),
+    st.text("hijk lmn", max_size=20),
+    st.integers(3, 9),
+    st.sampled_from([" ", ", ", "\n* ", ". "]),
+)
 def test_any_repeated_unit_is_a_loop(words, start, times, between):
-    looped = f"{start} {between.join([' '.join(words)]*times)}."
+    looped = f"{start} {between.join([' '.join(words)] * times)}."
     assert degenerate(looped) == degenerate(looped.upper()) == "looping"
-    assert degenerate(start + "".join(words)*times + " end") == "looping"
+    assert degenerate(start + "".join(words) * times + " end") == "looping"
+
 
 def test_a_degenerate_answer_follows_nothing():
-    capital, comma = ({"constraints": [{"id": FAMILIES[n].ifeval_id, "kwargs": {}}]} for n in ("capital", "no_comma"))
-    for answer, finished, why in (("TENTENTENTENTEN", True, "looping"), ("THE ARRAY IS THE THE THE SORTED ARRAY.", True, "looping"), ("", True, "empty"), ("***", True, "empty"), ("A good answer", False, "truncated")):
+    capital, comma = (
+        {"constraints": [{"id": FAMILIES[n].ifeval_id, "kwargs": {}}]}
+        for n in ("capital", "no_comma")
+    )
+    for answer, finished, why in (
+        ("TENTENTENTENTEN", True, "looping"),
+        ("THE ARRAY IS THE THE THE SORTED ARRAY.", True, "looping"),
+        ("", True, "empty"),
+        ("***", True, "empty"),
+        ("A good answer", False, "truncated"),
+    ):
         for row in (capital, comma):
             v = verdict(row, answer, finished)
             assert (v["strict"], v["loose"], v["degenerate"]) == (False, False, why)
     assert verdict(comma, "A good answer.")["strict"]
 
+
 def test_natural_text_is_not_degenerate():
     assert not [d for d in tiny_documents(100) for s in natural_sentences(d) if degenerate(s)]
 
+
 def test_strange_answers_do_not_stop_the_judge():
     rows = instruction_examples(tiny_documents(60), 60, split="eval")
-    for answer in ("[" * 2000, "\x00", "HTTP://X.ORG", "١٢٣", "9" * 6000, "<think>no end", "A\u2028B"):
-        for r in rows: verdict(r, answer)
+    for answer in (
+        "[" * 2000,
+        "\x00",
+        "HTTP://X.ORG",
+        "١٢٣",
+        "9" * 6000,
+        "<think>no end",
+        "A\u2028B",
+    ):
+        for r in rows:
+            verdict(r, answer)
     assert not judge({"id": FAMILIES["json"].ifeval_id, "kwargs": {}}, "[" * 200_000)["strict"]
 
 # %% ../../nbs/tests/test_evaluate.ipynb #b0fd96d6
 def test_scores_by_hand_and_their_order(rows):
     sft = [r for r in rows["sft"] if r["constraints"]]
     full = score(sft, [r["completion"] for r in sft])
-    assert full["if_strict"]["mean"] == full["if_strict_seen"]["mean"] == 1 and full["if_strict_unseen"]["mean"] is None and full["degenerate_rate"]["mean"] == 0
-    assert full["if_shuffled"]["mean"] < .35
+    assert (
+        full["if_strict"]["mean"] == full["if_strict_seen"]["mean"] == 1
+        and full["if_strict_unseen"]["mean"] is None
+        and full["degenerate_rate"]["mean"] == 0
+    )
+    assert full["if_shuffled"]["mean"] < 0.35
     none = score(sft, ["" for _ in sft])
-    assert none["if_strict"]["mean"] == none["if_loose"]["mean"] == none["if_shuffled"]["mean"] == 0 and none["degenerate_rate"]["mean"] == 1
+    assert (
+        none["if_strict"]["mean"] == none["if_loose"]["mean"] == none["if_shuffled"]["mean"] == 0
+        and none["degenerate_rate"]["mean"] == 1
+    )
     mixed = score(rows["eval"], ["It is sorted." for _ in rows["eval"]])
-    seen = sum(r["seen"] for r in rows["eval"])/len(rows["eval"])
-    assert mixed["if_strict"]["mean"] == pytest.approx(seen*mixed["if_strict_seen"]["mean"] + (1 - seen)*mixed["if_strict_unseen"]["mean"])
-    assert mixed["if_shuffled"]["mean"] == pytest.approx(mixed["if_strict"]["mean"])  # a constant answer loses nothing when it is dealt out
+    seen = sum(r["seen"] for r in rows["eval"]) / len(rows["eval"])
+    assert mixed["if_strict"]["mean"] == pytest.approx(
+        seen * mixed["if_strict_seen"]["mean"] + (1 - seen) * mixed["if_strict_unseen"]["mean"]
+    )
+    assert mixed["if_shuffled"]["mean"] == pytest.approx(
+        mixed["if_strict"]["mean"]
+    )  # a constant answer loses nothing when it is dealt out
     assert all(c["ci95"][0] <= c["mean"] <= c["ci95"][1] for c in mixed.values())
+
 
 def test_families_add_up_and_are_chosen(rows):
     suite = rows["calibration"]
     answers = ["It is sorted." if i % 2 else '"It is, sorted."' for i in range(len(suite))]
     whole, by = score(suite, answers), score_by_family(suite, answers)
-    assert whole["if_strict"]["mean"] == pytest.approx(sum(c["if_strict"]["mean"] for c in by.values())/len(by))
+    assert whole["if_strict"]["mean"] == pytest.approx(
+        sum(c["if_strict"]["mean"] for c in by.values()) / len(by)
+    )
     chosen = scored_families(suite, answers)
-    assert chosen == [f for f in FAMILIES if .1 <= by[f]["if_strict"]["mean"] <= .9]
+    assert chosen == [f for f in FAMILIES if 0.1 <= by[f]["if_strict"]["mean"] <= 0.9]
     part = score(suite, answers, families=chosen)
-    assert part["if_strict"]["n"] == 5*len(chosen)
+    assert part["if_strict"]["n"] == 5 * len(chosen)
+
 
 def test_best_constant_is_the_best(rows):
     suite, tried = rows["eval"], ["It is.", '"It is sorted."', *COMPOSITES]
     best = best_constant(suite, tried)
-    assert best["cell"]["mean"] == max(score(suite, [a]*len(suite))["if_strict"]["mean"] for a in tried)
+    assert best["cell"]["mean"] == max(
+        score(suite, [a] * len(suite))["if_strict"]["mean"] for a in tried
+    )
     assert best_constant(suite, tried, families=["bullets"])["cell"]["n"] == 5
+
 
 def test_answers_file_gives_every_number_back(rows, tmp_path):
     suite = rows["eval"]
-    answers = [Generation("It is sorted." if i % 3 else "", 5, i % 4 > 0) for i in range(len(suite))]
-    path = write_answers(tmp_path/"m.jsonl", suite, answers)
-    assert rescore(path) == score(suite, answers) and rescore(path, families=["no_comma"]) == score(suite, answers, families=["no_comma"])
-    for r, stored in zip(suite, read_jsonl(path)): assert stored["verdict"] == verdict(r, stored["answer"], stored["finished"]) and stored["prompt"] == r["prompt"]
-    with pytest.raises(ValueError): write_answers(tmp_path/"short.jsonl", suite, answers[:-1])
+    answers = [
+        Generation("It is sorted." if i % 3 else "", 5, i % 4 > 0) for i in range(len(suite))
+    ]
+    path = write_answers(tmp_path / "m.jsonl", suite, answers)
+    assert rescore(path) == score(suite, answers) and rescore(path, families=["no_comma"]) == score(
+        suite, answers, families=["no_comma"]
+    )
+    for r, stored in zip(suite, read_jsonl(path)):
+        assert (
+            stored["verdict"] == verdict(r, stored["answer"], stored["finished"])
+            and stored["prompt"] == r["prompt"]
+        )
+    with pytest.raises(ValueError):
+        write_answers(tmp_path / "short.jsonl", suite, answers[:-1])
+
 
 def test_judging_is_fast(rows):
     suite = [r for r in instruction_examples(tiny_documents(160, seed=4), 300, split="eval")]
-    answers = [d.text.split("\n\n")[1] + f" Number {i}." for i, d in enumerate(tiny_documents(300, seed=6))]
-    start = time.process_time(); score(suite, answers)
+    answers = [
+        d.text.split("\n\n")[1] + f" Number {i}." for i, d in enumerate(tiny_documents(300, seed=6))
+    ]
+    start = time.process_time()
+    score(suite, answers)
     assert time.process_time() - start < 5
+
 
 def test_a_model_answers_the_suite(rows):
     model, tokenizer = tiny_lm()

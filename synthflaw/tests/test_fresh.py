@@ -8,46 +8,89 @@ __all__ = ['ROOT', 'fresh', 'notebooks', 'test_what_may_differ', 'test_what_may_
            'test_links_between_notebooks_lead_to_notebooks']
 
 # %% ../../nbs/tests/test_fresh.ipynb #c93c3483
-import importlib.util, re
+import importlib.util
+import re
 from pathlib import Path
+
 import pytest
+
 import synthflaw
+
 ROOT = Path(synthflaw.__file__).resolve().parent.parent
 
 # %% ../../nbs/tests/test_fresh.ipynb #ddeb2261
 @pytest.fixture(scope="module")
 def fresh():
     "The tool, as a module."
-    file = ROOT/"tools"/"fresh.py"
-    if not file.exists(): pytest.skip("there is no source tree here")
+    file = ROOT / "tools" / "fresh.py"
+    if not file.exists():
+        pytest.skip("there is no source tree here")
     pytest.importorskip("nbformat")
-    spec = importlib.util.spec_from_file_location("fresh", file); module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)
+    spec = importlib.util.spec_from_file_location("fresh", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
+
 
 def notebooks():
     "The book without its tests."
-    return sorted(p for p in (ROOT/"nbs").rglob("*.ipynb") if not {"tests", ".ipynb_checkpoints"} & set(p.parts))
+    return sorted(
+        p
+        for p in (ROOT / "nbs").rglob("*.ipynb")
+        if not {"tests", ".ipynb_checkpoints"} & set(p.parts)
+    )
 
 # %% ../../nbs/tests/test_fresh.ipynb #e1368a69
-@pytest.mark.parametrize("stored, again", [("took 3.2 s\nx 1", "took 9.9 s\nx 1"), ("<a at 0x7f12345678>", "<a at 0x7f99999999>"), ("901 seconds of training", "100 seconds of training"),
-    ("4,321 tokens, 123.4/s", "4,321 tokens, 13.9/s"), ("mean 0.1234", "mean 0.1235"), ("0.4 [-1.000, 0.5]", "0.4 [-1.001, 0.5]")])
-def test_what_may_differ(fresh, stored, again): assert fresh.differences(stored, again) == []
+@pytest.mark.parametrize(
+    "stored, again",
+    [
+        ("took 3.2 s\nx 1", "took 9.9 s\nx 1"),
+        ("<a at 0x7f12345678>", "<a at 0x7f99999999>"),
+        ("901 seconds of training", "100 seconds of training"),
+        ("4,321 tokens, 123.4/s", "4,321 tokens, 13.9/s"),
+        ("mean 0.1234", "mean 0.1235"),
+        ("0.4 [-1.000, 0.5]", "0.4 [-1.001, 0.5]"),
+    ],
+)
+def test_what_may_differ(fresh, stored, again):
+    assert fresh.differences(stored, again) == []
 
-@pytest.mark.parametrize("stored, again", [("x 1", "x 2"), ("mean 0.1234", "mean 0.1300"), ("one format", "two formats"), ("a\nb", "a"), ("10 rows", "11 rows"), ("4,321 tokens, 1.0/s", "4,421 tokens, 1.0/s")])
-def test_what_may_not(fresh, stored, again): assert fresh.differences(stored, again)
+
+@pytest.mark.parametrize(
+    "stored, again",
+    [
+        ("x 1", "x 2"),
+        ("mean 0.1234", "mean 0.1300"),
+        ("one format", "two formats"),
+        ("a\nb", "a"),
+        ("10 rows", "11 rows"),
+        ("4,321 tokens, 1.0/s", "4,421 tokens, 1.0/s"),
+    ],
+)
+def test_what_may_not(fresh, stored, again):
+    assert fresh.differences(stored, again)
 
 # %% ../../nbs/tests/test_fresh.ipynb #3c9ce4c9
 def test_every_command_in_the_prose_is_one_that_the_parser_takes(fresh):
     import nbformat
+
     pages = {p.name: nbformat.read(p, 4) for p in notebooks()}
-    if not pages: pytest.skip("there are no notebooks here")
+    if not pages:
+        pytest.skip("there are no notebooks here")
     assert sum(len(fresh.commands(nb)) for nb in pages.values()) >= 10
     assert {name: bad for name, nb in pages.items() if (bad := fresh.unknown_commands(nb))} == {}
 
+
 def test_links_between_notebooks_lead_to_notebooks(fresh):
     import nbformat
+
     gone = []
     for p in notebooks():
         for cell in nbformat.read(p, 4).cells:
-            if cell.cell_type == "markdown": gone += [f"{p.name}: {link}" for link in re.findall(r"\]\(([\w./-]+\.ipynb)", cell.source) if not (p.parent/link).exists()]
+            if cell.cell_type == "markdown":
+                gone += [
+                    f"{p.name}: {link}"
+                    for link in re.findall(r"\]\(([\w./-]+\.ipynb)", cell.source)
+                    if not (p.parent / link).exists()
+                ]
     assert gone == []

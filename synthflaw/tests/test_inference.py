@@ -9,113 +9,217 @@ __all__ = ['numbers', 'within', 'holds', 'test_t_and_fieller_intervals_cover', '
            'test_every_interval_covers_over_a_thousand_studies', 'test_mcnemar_equals_statsmodels']
 
 # %% ../../nbs/tests/test_inference.ipynb #2fc9d40a
-import json, math, subprocess, sys
-import numpy as np, pytest
-from hypothesis import given, settings, strategies as st
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
-from ..core import seed_cell
-from ..inference import fieller, mcnemar, minimum_detectable_effect, paired_contrast, recovery
+
+from synthflaw.stats import (
+    fieller,
+    mcnemar,
+    minimum_detectable_effect,
+    paired_contrast,
+    recovery,
+    seed_cell,
+)
 
 # %% ../../nbs/tests/test_inference.ipynb #12a37132
-def within(rate, truth, n): return abs(rate - truth) < 3.3*math.sqrt(truth*(1 - truth)/n)
-def holds(cell, truth): return cell["ci95"][0] <= truth <= cell["ci95"][1]
+def within(rate, truth, n):
+    return abs(rate - truth) < 3.3 * math.sqrt(truth * (1 - truth) / n)
+
+
+def holds(cell, truth):
+    return cell["ci95"][0] <= truth <= cell["ci95"][1]
+
 
 @pytest.mark.parametrize("n", [3, 5])
 def test_t_and_fieller_intervals_cover(n):
-    rng = np.random.default_rng(n); studies = 1500
-    shared = rng.normal(0, .1, (studies, n))  # what a seed does to both models: pairing removes it
-    base, a, b, c = .5 + shared, *(m + shared + rng.normal(0, .02, (studies, n)) for m in (.6, .4, .5))
+    rng = np.random.default_rng(n)
+    studies = 1500
+    shared = rng.normal(0, 0.1, (studies, n))  # what a seed does to both models: pairing removes it
+    base, a, b, c = (
+        0.5 + shared,
+        *(m + shared + rng.normal(0, 0.02, (studies, n)) for m in (0.6, 0.4, 0.5)),
+    )
     contrast = [paired_contrast(x, y) for x, y in zip(a.tolist(), b.tolist())]
-    assert within(np.mean([holds(k, .2) for k in contrast]), .95, studies)
+    assert within(np.mean([holds(k, 0.2) for k in contrast]), 0.95, studies)
     ratio = [fieller(p, q) for p, q in zip((c - b).tolist(), (a - b).tolist())]
-    assert np.mean([r["ci95"] is not None for r in ratio]) > .95
-    assert within(np.mean([holds(r, .5) for r in ratio if r["ci95"]]), .95, studies)
+    assert np.mean([r["ci95"] is not None for r in ratio]) > 0.95
+    assert within(np.mean([holds(r, 0.5) for r in ratio if r["ci95"]]), 0.95, studies)
+
 
 def test_false_positives_of_a_contrast():
-    rng = np.random.default_rng(1); studies = 2000
-    wrong = [not holds(paired_contrast(x, y), 0) for x, y in zip(*rng.normal(.6, .03, (2, studies, 5)).tolist())]
-    assert within(np.mean(wrong), .05, studies)
+    rng = np.random.default_rng(1)
+    studies = 2000
+    wrong = [
+        not holds(paired_contrast(x, y), 0)
+        for x, y in zip(*rng.normal(0.6, 0.03, (2, studies, 5)).tolist())
+    ]
+    assert within(np.mean(wrong), 0.05, studies)
+
 
 def test_paired_bootstrap_covers():
-    rng = np.random.default_rng(2); hit = []
+    rng = np.random.default_rng(2)
+    hit = []
     for _ in range(300):
-        u = rng.random(200); a = u < .7; b = np.where(rng.random(200) < .3, rng.random(200) < .6, u < .6)
-        hit.append(holds(paired_contrast([a.astype(int).tolist()], [b.astype(int).tolist()]), .1))
-    assert within(np.mean(hit), .95, 300)
+        u = rng.random(200)
+        a = u < 0.7
+        b = np.where(rng.random(200) < 0.3, rng.random(200) < 0.6, u < 0.6)
+        hit.append(holds(paired_contrast([a.astype(int).tolist()], [b.astype(int).tolist()]), 0.1))
+    assert within(np.mean(hit), 0.95, 300)
 
 # %% ../../nbs/tests/test_inference.ipynb #96ea30e8
 numbers = st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), min_size=2, max_size=8)
 
+
 @settings(max_examples=150, deadline=None)
-@given(numbers, st.floats(.5, 20))
+@given(numbers, st.floats(0.5, 20))
 def test_fieller_is_the_test_inverted(pairs, k):
     x, y = map(list, zip(*[(round(a, 3), round(b, 3)) for a, b in pairs]))
     cell = fieller(x, y)
     lo, hi = seed_cell(y)["ci95"]
     if cell["ci95"] is None:
-        assert "reason" in cell; return
+        assert "reason" in cell
+        return
     assert lo > -1e-9 or hi < 1e-9  # bounded only where the denominator's interval excludes 0
-    if hi - lo < 1e-3 or min(abs(lo), abs(hi)) < 1e-2: return
+    if hi - lo < 1e-3 or min(abs(lo), abs(hi)) < 1e-2:
+        return
     for edge in cell["ci95"]:  # on the edges the t test of x - rho y is exactly at its limit
-        z = np.array(x) - edge*np.array(y); se = z.std(ddof=1)/math.sqrt(len(z))
-        if se > 1e-4: assert abs(z.mean())/se == pytest.approx(stats.t.ppf(.975, len(z) - 1), rel=1e-4)
-    scaled = fieller([k*v for v in x], y)  # the ratio scales with its numerator
-    assert scaled["ci95"] == pytest.approx([k*v for v in cell["ci95"]], abs=1e-6)
+        z = np.array(x) - edge * np.array(y)
+        se = z.std(ddof=1) / math.sqrt(len(z))
+        if se > 1e-4:
+            assert abs(z.mean()) / se == pytest.approx(stats.t.ppf(0.975, len(z) - 1), rel=1e-4)
+    scaled = fieller([k * v for v in x], y)  # the ratio scales with its numerator
+    assert scaled["ci95"] == pytest.approx([k * v for v in cell["ci95"]], abs=1e-6)
+
 
 def test_recovery_is_null_without_a_drop():
-    seeds = lambda *v: paired_contrast(list(v), [0.]*len(v))
-    assert recovery(seeds(.1, .1, .1), seeds(.1, -.1, .2))["reason"] == "the drop's interval includes 0"
-    assert recovery(seeds(.1, .1, .1), seeds(-.1, -.11, -.12))["reason"].startswith("nothing was lost")
-    assert recovery(seeds(.1), seeds(.2))["reason"] == "the drop has no interval"
-    good = recovery(seeds(.1, .11, .12), seeds(.2, .21, .22))
+    seeds = lambda *v: paired_contrast(list(v), [0.0] * len(v))
+    assert (
+        recovery(seeds(0.1, 0.1, 0.1), seeds(0.1, -0.1, 0.2))["reason"]
+        == "the drop's interval includes 0"
+    )
+    assert recovery(seeds(0.1, 0.1, 0.1), seeds(-0.1, -0.11, -0.12))["reason"].startswith(
+        "nothing was lost"
+    )
+    assert recovery(seeds(0.1), seeds(0.2))["reason"] == "the drop has no interval"
+    good = recovery(seeds(0.1, 0.11, 0.12), seeds(0.2, 0.21, 0.22))
     assert holds(good, good["mean"]) and good["ci_kind"] == "Fieller over seeds" and good["n"] == 3
-    for cell in (good, recovery(seeds(.1), seeds(.2))): json.dumps(cell, allow_nan=False)
+    for cell in (good, recovery(seeds(0.1), seeds(0.2))):
+        json.dumps(cell, allow_nan=False)
 
 # %% ../../nbs/tests/test_inference.ipynb #00044667
 def test_power_is_what_was_asked_for():
     rng = np.random.default_rng(3)
-    for n, power in ((3, .8), (5, .9)):
-        d = rng.normal(minimum_detectable_effect(.05, n, power), .05, (4000, n))
-        assert within(np.mean(np.abs(d.mean(1))/(d.std(1, ddof=1)/math.sqrt(n)) > stats.t.ppf(.975, n - 1)), power, 4000)
-    mde = [minimum_detectable_effect(.05, n) for n in (2, 3, 5, 10, 50)]
+    for n, power in ((3, 0.8), (5, 0.9)):
+        d = rng.normal(minimum_detectable_effect(0.05, n, power), 0.05, (4000, n))
+        assert within(
+            np.mean(
+                np.abs(d.mean(1)) / (d.std(1, ddof=1) / math.sqrt(n)) > stats.t.ppf(0.975, n - 1)
+            ),
+            power,
+            4000,
+        )
+    mde = [minimum_detectable_effect(0.05, n) for n in (2, 3, 5, 10, 50)]
     assert mde == sorted(mde, reverse=True)
+
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_mcnemar_is_a_fair_coin(pairs):
-    a, b = zip(*pairs); r, back = mcnemar(a, b), mcnemar(b, a)
+    a, b = zip(*pairs)
+    r, back = mcnemar(a, b), mcnemar(b, a)
     m, k = r["only_a"] + r["only_b"], min(r["only_a"], r["only_b"])
-    by_hand = min(1., 2*sum(math.comb(m, i) for i in range(k + 1))*.5**m)
-    assert r["p"] == pytest.approx(by_hand) and back["p"] == pytest.approx(r["p"]) and 0 < r["p"] <= 1
+    by_hand = min(1.0, 2 * sum(math.comb(m, i) for i in range(k + 1)) * 0.5**m)
+    assert (
+        r["p"] == pytest.approx(by_hand) and back["p"] == pytest.approx(r["p"]) and 0 < r["p"] <= 1
+    )
+
 
 def test_inference_is_light():
-    code = "import sys, synthflaw.inference; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', 'matplotlib') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = "import sys, synthflaw.stats; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', 'matplotlib') if m in sys.modules])"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 # %% ../../nbs/tests/test_inference.ipynb #37370d77
 def test_every_interval_covers_over_a_thousand_studies():
-    from synthflaw.inference import prediction_interval
+    from synthflaw.stats import prediction_interval
+
     studies = 1000
     for n in (3, 5):
-        rng = np.random.default_rng(70 + n); got = {}
-        level, a, b = rng.normal(0, .05, (studies, n)), rng.normal(.60, .03, (studies, n)), rng.normal(.52, .03, (studies, n))
-        base, synth = (a + level).tolist(), (b + level).tolist()  # the seed's own level is shared and cancels
+        rng = np.random.default_rng(70 + n)
+        got = {}
+        level, a, b = (
+            rng.normal(0, 0.05, (studies, n)),
+            rng.normal(0.60, 0.03, (studies, n)),
+            rng.normal(0.52, 0.03, (studies, n)),
+        )
+        base, synth = (
+            (a + level).tolist(),
+            (b + level).tolist(),
+        )  # the seed's own level is shared and cancels
         drop = [paired_contrast(x, y) for x, y in zip(base, synth)]
-        got["t, paired"] = np.mean([holds(c, .08) for c in drop])
-        got["t, mean"] = np.mean([holds(seed_cell(x), .6) for x in a.tolist()])
-        got["prediction"] = np.mean([holds(prediction_interval(x), v) for x, v in zip(a.tolist(), rng.normal(.6, .03, studies))])
-        ratio = [fieller(x, y) for x, y in zip(rng.normal(.06, .012, (studies, n)).tolist(), rng.normal(.08, .006, (studies, n)).tolist())]
-        got["Fieller"] = np.mean([holds(c, .75) for c in ratio if c["ci95"]]); assert sum(c["ci95"] is not None for c in ratio) > .9*studies
-        u = rng.random((studies, 300)); both = [paired_contrast([(x < .6).astype(float).tolist()], [np.where(v < .8, x < .5, v < .9).astype(float).tolist()]) for x, v in zip(u, rng.random((studies, 300)))]
-        got["bootstrap over 300 prompts"] = np.mean([holds(c, .6 - (.8*.5 + .1)) for c in both])
-        for kind, share in got.items(): assert .93 <= share <= .97, (n, kind, share)
-        null = [paired_contrast(x, y) for x, y in zip(rng.normal(.6, .03, (studies, n)).tolist(), rng.normal(.6, .03, (studies, n)).tolist())]
-        wrong = np.mean([not holds(c, 0.) for c in null]); assert wrong <= .065, (n, wrong)
-        assert np.mean([c["ci95"][0] > 0 for c in null]) <= .065  # a drop announced where there is none
+        got["t, paired"] = np.mean([holds(c, 0.08) for c in drop])
+        got["t, mean"] = np.mean([holds(seed_cell(x), 0.6) for x in a.tolist()])
+        got["prediction"] = np.mean(
+            [
+                holds(prediction_interval(x), v)
+                for x, v in zip(a.tolist(), rng.normal(0.6, 0.03, studies))
+            ]
+        )
+        ratio = [
+            fieller(x, y)
+            for x, y in zip(
+                rng.normal(0.06, 0.012, (studies, n)).tolist(),
+                rng.normal(0.08, 0.006, (studies, n)).tolist(),
+            )
+        ]
+        got["Fieller"] = np.mean([holds(c, 0.75) for c in ratio if c["ci95"]])
+        assert sum(c["ci95"] is not None for c in ratio) > 0.9 * studies
+        u = rng.random((studies, 300))
+        both = [
+            paired_contrast(
+                [(x < 0.6).astype(float).tolist()],
+                [np.where(v < 0.8, x < 0.5, v < 0.9).astype(float).tolist()],
+            )
+            for x, v in zip(u, rng.random((studies, 300)))
+        ]
+        got["bootstrap over 300 prompts"] = np.mean(
+            [holds(c, 0.6 - (0.8 * 0.5 + 0.1)) for c in both]
+        )
+        for kind, share in got.items():
+            assert 0.93 <= share <= 0.97, (n, kind, share)
+        null = [
+            paired_contrast(x, y)
+            for x, y in zip(
+                rng.normal(0.6, 0.03, (studies, n)).tolist(),
+                rng.normal(0.6, 0.03, (studies, n)).tolist(),
+            )
+        ]
+        wrong = np.mean([not holds(c, 0.0) for c in null])
+        assert wrong <= 0.065, (n, wrong)
+        assert (
+            np.mean([c["ci95"][0] > 0 for c in null]) <= 0.065
+        )  # a drop announced where there is none
     return got
 
+
 def test_mcnemar_equals_statsmodels():
-    table = pytest.importorskip("statsmodels.stats.contingency_tables"); rng = np.random.default_rng(5)
+    table = pytest.importorskip("statsmodels.stats.contingency_tables")
+    rng = np.random.default_rng(5)
     for _ in range(20):
-        a, b = (rng.random((2, 60)) < .5).astype(int).tolist(); r = mcnemar(a, b)
-        assert r["p"] == pytest.approx(table.mcnemar([[0, r["only_a"]], [r["only_b"], 0]], exact=True).pvalue)
+        a, b = (rng.random((2, 60)) < 0.5).astype(int).tolist()
+        r = mcnemar(a, b)
+        assert r["p"] == pytest.approx(
+            table.mcnemar([[0, r["only_a"]], [r["only_b"], 0]], exact=True).pvalue
+        )

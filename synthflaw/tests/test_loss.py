@@ -14,56 +14,102 @@ __all__ = ['D', 'few', 'shapes', 'seeds', 'nonpositive', 'case', 'test_log1mexp_
 # %% ../../nbs/tests/test_loss.ipynb #c75cc37f
 import math
 from decimal import Decimal, localcontext
-import numpy as np, pytest, torch
-from hypothesis import given, settings, strategies as st
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.testing import assert_close
-from ..loss import (WEIGHTS, bounded_forgetting_loss, head_logits, kl_to_ref, label_logps, label_logps_from_hidden, log1mexp,
-                            masked_mean, power_weight, replay_loss, tnpo_weight, unlearning_objective, weighted_logp_loss)
+
+from ..lm.scoring import head_logits, label_logps, label_logps_from_hidden
+from synthflaw.unlearn.loss import (
+    bounded_forgetting_loss,
+    kl_to_ref,
+    log1mexp,
+    masked_mean,
+    replay_loss,
+    unlearning_objective,
+)
+from ..unlearn.objectives import WEIGHTS, power_weight, tnpo_weight, weighted_logp_loss
 
 D = torch.float64
 few = settings(max_examples=40, deadline=None)
 shapes, seeds = st.tuples(st.integers(1, 4), st.integers(1, 6)), st.integers(0, 10_000)
-nonpositive = st.one_of(st.sampled_from([0., -0., -1e-45, -1e-8, -1e-7, -.6931472, -1e4, -float("inf")]), st.floats(-200, 0, width=32))
+nonpositive = st.one_of(
+    st.sampled_from([0.0, -0.0, -1e-45, -1e-8, -1e-7, -0.6931472, -1e4, -float("inf")]),
+    st.floats(-200, 0, width=32),
+)
+
 
 def case(seed, B=3, T=5, V=7, dtype=D):
     "Logits, reference logits, labels with some -100, and the mask of what they score."
     g = torch.Generator().manual_seed(seed)
-    z, r = 3*torch.randn(2, B, T, V, generator=g, dtype=dtype)
-    y = torch.randint(V, (B, T), generator=g); y[torch.rand(B, T, generator=g) < .4] = -100
+    z, r = 3 * torch.randn(2, B, T, V, generator=g, dtype=dtype)
+    y = torch.randint(V, (B, T), generator=g)
+    y[torch.rand(B, T, generator=g) < 0.4] = -100
     return z, r, y, y[:, 1:] != -100
 
 # %% ../../nbs/tests/test_loss.ipynb #3948d031
 @settings(max_examples=150, deadline=None)
-@given(st.floats(-80, -2.0**-20, width=32))
+@given(st.floats(-80, -(2.0**-20), width=32))
 def test_log1mexp_is_exact(x):
     with localcontext() as c:
-        c.prec = 60; exact = float((1 - Decimal(x).exp()).ln())
+        c.prec = 60
+        exact = float((1 - Decimal(x).exp()).ln())
     assert_close(log1mexp(torch.tensor(x, dtype=D)).item(), exact, rtol=1e-12, atol=0)
     assert_close(log1mexp(torch.tensor(x, dtype=torch.float32)).item(), exact, rtol=1e-5, atol=0)
 
 # %% ../../nbs/tests/test_loss.ipynb #35ee631e
 @settings(max_examples=150, deadline=None)
-@given(st.lists(nonpositive, min_size=1, max_size=8), st.sampled_from([torch.float32, D, torch.bfloat16]))
+@given(
+    st.lists(nonpositive, min_size=1, max_size=8),
+    st.sampled_from([torch.float32, D, torch.bfloat16]),
+)
 def test_log1mexp_is_finite_everywhere(xs, dtype):
     x = torch.tensor(xs, dtype=dtype, requires_grad=True)
-    value = log1mexp(x); value.float().sum().backward()
-    assert value.isfinite().all() and (value <= 0).all() and x.grad.isfinite().all() and (x.grad <= 0).all()
+    value = log1mexp(x)
+    value.float().sum().backward()
+    assert (
+        value.isfinite().all()
+        and (value <= 0).all()
+        and x.grad.isfinite().all()
+        and (x.grad <= 0).all()
+    )
 
 # %% ../../nbs/tests/test_loss.ipynb #a9322155
 def test_faulty_log1mexp():
-    def grad(f, x): x = torch.tensor(x, requires_grad=True); return torch.autograd.grad(f(x), x)[0].item()
-    naive, clamped = lambda x: torch.log(1 - torch.exp(x)), lambda x: torch.log1p(-torch.exp(x.clamp(max=-1e-6)))
-    assert not math.isfinite(naive(torch.tensor(0.)).item()) and naive(torch.tensor(-30.)).item() == 0.
-    assert grad(clamped, -1e-7) == 0. and grad(log1mexp, -1e-7) < -1e6 and log1mexp(torch.tensor(-30.)).item() < 0
+    def grad(f, x):
+        x = torch.tensor(x, requires_grad=True)
+        return torch.autograd.grad(f(x), x)[0].item()
+
+    naive, clamped = (
+        lambda x: torch.log(1 - torch.exp(x)),
+        lambda x: torch.log1p(-torch.exp(x.clamp(max=-1e-6))),
+    )
+    assert (
+        not math.isfinite(naive(torch.tensor(0.0)).item())
+        and naive(torch.tensor(-30.0)).item() == 0.0
+    )
+    assert (
+        grad(clamped, -1e-7) == 0.0
+        and grad(log1mexp, -1e-7) < -1e6
+        and log1mexp(torch.tensor(-30.0)).item() < 0
+    )
 
 # %% ../../nbs/tests/test_loss.ipynb #c6b54379
 @few
-@given(st.lists(nonpositive, min_size=6, max_size=6), st.lists(st.booleans(), min_size=6, max_size=6))
+@given(
+    st.lists(nonpositive, min_size=6, max_size=6), st.lists(st.booleans(), min_size=6, max_size=6)
+)
 def test_bounded_below_and_above(xs, keep):
     logps, mask = torch.tensor(xs).view(2, 3).requires_grad_(), torch.tensor(keep).view(2, 3)
-    loss = bounded_forgetting_loss(logps, mask); loss.backward()
-    assert 0 <= loss.item() <= -math.log(torch.finfo(torch.float32).eps) + 1e-3 and logps.grad.isfinite().all()
+    loss = bounded_forgetting_loss(logps, mask)
+    loss.backward()
+    assert (
+        0 <= loss.item() <= -math.log(torch.finfo(torch.float32).eps) + 1e-3
+        and logps.grad.isfinite().all()
+    )
     assert (logps.grad[~mask] == 0).all() and (loss.item() == 0 if not any(keep) else True)
 
 # %% ../../nbs/tests/test_loss.ipynb #5c6fe3a3
@@ -71,11 +117,31 @@ def test_bounded_below_and_above(xs, keep):
 @given(shapes, seeds)
 def test_masked_tokens_have_no_say(shape, seed):
     g = torch.Generator().manual_seed(seed)
-    logps, mask = torch.rand(shape, generator=g, dtype=D).log(), torch.rand(shape, generator=g) < .5
-    junk = torch.where(mask, logps, torch.tensor([float("nan"), float("inf"), 0., -float("inf")])[torch.randint(4, shape, generator=g)].to(D))
-    for loss in (bounded_forgetting_loss, replay_loss, lambda l, m: weighted_logp_loss(l, power_weight(torch.where(m, l, -1.), 5, 1), m), masked_mean):
-        x = junk.clone().requires_grad_(); value = loss(x, mask); value.backward()
-        assert value.item() == loss(logps, mask).item() and (x.grad[~mask] == 0).all() and x.grad.isfinite().all()
+    logps, mask = (
+        torch.rand(shape, generator=g, dtype=D).log(),
+        torch.rand(shape, generator=g) < 0.5,
+    )
+    junk = torch.where(
+        mask,
+        logps,
+        torch.tensor([float("nan"), float("inf"), 0.0, -float("inf")])[
+            torch.randint(4, shape, generator=g)
+        ].to(D),
+    )
+    for loss in (
+        bounded_forgetting_loss,
+        replay_loss,
+        lambda l, m: weighted_logp_loss(l, power_weight(torch.where(m, l, -1.0), 5, 1), m),
+        masked_mean,
+    ):
+        x = junk.clone().requires_grad_()
+        value = loss(x, mask)
+        value.backward()
+        assert (
+            value.item() == loss(logps, mask).item()
+            and (x.grad[~mask] == 0).all()
+            and x.grad.isfinite().all()
+        )
 
 # %% ../../nbs/tests/test_loss.ipynb #8228bcd5
 @few
@@ -83,78 +149,146 @@ def test_masked_tokens_have_no_say(shape, seed):
 def test_the_gradient_identities(seed):
     z, r, y, mask = case(seed)
     y = torch.randint(7, y.shape, generator=torch.Generator().manual_seed(seed))
-    p = z[:, :-1].softmax(-1); onehot = F.one_hot(y[:, 1:], 7); py = (p*onehot).sum(-1, keepdim=True)
-    expected = torch.where(onehot.bool(), py, -py*p/(1 - py))/mask.sum().clamp(min=1)*mask[..., None]
-    def grad(f): x = z.clone().requires_grad_(); return torch.autograd.grad(f(label_logps(x, y)[0]), x)[0]
+    p = z[:, :-1].softmax(-1)
+    onehot = F.one_hot(y[:, 1:], 7)
+    py = (p * onehot).sum(-1, keepdim=True)
+    expected = (
+        torch.where(onehot.bool(), py, -py * p / (1 - py))
+        / mask.sum().clamp(min=1)
+        * mask[..., None]
+    )
+
+    def grad(f):
+        x = z.clone().requires_grad_()
+        return torch.autograd.grad(f(label_logps(x, y)[0]), x)[0]
+
     bounded = grad(lambda l: bounded_forgetting_loss(l, mask))
-    assert_close(bounded[:, :-1], expected); assert (bounded[:, -1] == 0).all()
-    for w in (WEIGHTS["bounded"], lambda l: power_weight(l, 1, -1)): assert_close(grad(lambda l: weighted_logp_loss(l, w(l), mask)), bounded)
-    ascent = grad(lambda l: weighted_logp_loss(l, 1., mask))
-    assert_close(bounded[:, :-1], ascent[:, :-1]*py/(1 - py))
+    assert_close(bounded[:, :-1], expected)
+    assert (bounded[:, -1] == 0).all()
+    for w in (WEIGHTS["bounded"], lambda l: power_weight(l, 1, -1)):
+        assert_close(grad(lambda l: weighted_logp_loss(l, w(l), mask)), bounded)
+    ascent = grad(lambda l: weighted_logp_loss(l, 1.0, mask))
+    assert_close(bounded[:, :-1], ascent[:, :-1] * py / (1 - py))
     ref = label_logps(r, y)[0]
-    assert_close(grad(lambda l: weighted_logp_loss(l, tnpo_weight(l, ref, 2.), mask)), grad(lambda l: masked_mean(-F.logsigmoid(-2*(l - ref)), mask)))
+    assert_close(
+        grad(lambda l: weighted_logp_loss(l, tnpo_weight(l, ref, 2.0), mask)),
+        grad(lambda l: masked_mean(-F.logsigmoid(-2 * (l - ref)), mask)),
+    )
 
 # %% ../../nbs/tests/test_loss.ipynb #e0712d08
 @few
 @given(seeds, st.sampled_from([torch.float32, torch.bfloat16]))
 def test_label_logps_is_shifted_and_masked(seed, dtype):
-    z, _, y, mask = case(seed, dtype=torch.float32); z = z.to(dtype)
+    z, _, y, mask = case(seed, dtype=torch.float32)
+    z = z.to(dtype)
     logps, m = label_logps(z, y)
     expected = torch.zeros(mask.shape)
-    for b, t in mask.nonzero().tolist(): expected[b, t] = z[b, t].float().log_softmax(-1)[y[b, t + 1]]
-    assert logps.dtype == torch.float32 and torch.equal(m, mask); assert_close(logps, expected)
+    for b, t in mask.nonzero().tolist():
+        expected[b, t] = z[b, t].float().log_softmax(-1)[y[b, t + 1]]
+    assert logps.dtype == torch.float32 and torch.equal(m, mask)
+    assert_close(logps, expected)
 
 # %% ../../nbs/tests/test_loss.ipynb #42288fcb
 @few
 @given(seeds, st.booleans())
 def test_hidden_states_give_the_same(seed, with_bias):
-    g = torch.Generator().manual_seed(seed); _, _, y, mask = case(seed)
-    h, w, b = torch.randn(3, 5, 4, generator=g, dtype=D, requires_grad=True), torch.randn(7, 4, generator=g, dtype=D, requires_grad=True), torch.randn(7, generator=g, dtype=D)
+    g = torch.Generator().manual_seed(seed)
+    _, _, y, mask = case(seed)
+    h, w, b = (
+        torch.randn(3, 5, 4, generator=g, dtype=D, requires_grad=True),
+        torch.randn(7, 4, generator=g, dtype=D, requires_grad=True),
+        torch.randn(7, generator=g, dtype=D),
+    )
     b = b if with_bias else None
     lean, whole = label_logps_from_hidden(h, w, y, b), label_logps(head_logits(h, w, b), y)
-    assert torch.equal(lean[1], whole[1]); assert_close(lean[0], whole[0])
-    for x, v in zip(*(torch.autograd.grad(bounded_forgetting_loss(*l), (h, w)) for l in (lean, whole))): assert_close(x, v)
+    assert torch.equal(lean[1], whole[1])
+    assert_close(lean[0], whole[0])
+    for x, v in zip(
+        *(torch.autograd.grad(bounded_forgetting_loss(*l), (h, w)) for l in (lean, whole))
+    ):
+        assert_close(x, v)
 
 # %% ../../nbs/tests/test_loss.ipynb #d608dc93
 def test_defect_2_labels_are_no_indices():
-    z, _, y, _ = case(0); y[0, 1] = -100
-    faulty = z[:, :-1].log_softmax(-1).gather(-1, y[:, 1:, None] % 7)[..., 0]  # -100 wraps to a token
+    z, _, y, _ = case(0)
+    y[0, 1] = -100
+    faulty = (
+        z[:, :-1].log_softmax(-1).gather(-1, y[:, 1:, None] % 7)[..., 0]
+    )  # -100 wraps to a token
     assert faulty[0, 0] != 0 and label_logps(z, y)[0][0, 0] == 0
-    with pytest.raises(ValueError, match="-100 or token ids below 7"): label_logps(z, y.masked_fill(y == -100, -1))
+    with pytest.raises(ValueError, match="-100 or token ids below 7"):
+        label_logps(z, y.masked_fill(y == -100, -1))
 
 # %% ../../nbs/tests/test_loss.ipynb #ec952608
 def test_defect_4_raw_logits_are_refused():
     z, _, y, mask = case(1)
     raw = z[:, :-1].gather(-1, y[:, 1:].clamp(min=0)[..., None])[..., 0]
     for loss in (bounded_forgetting_loss, replay_loss, weighted_logp_loss):
-        args = (1., mask) if loss is weighted_logp_loss else (mask,)
-        with pytest.raises(ValueError, match="raw logits"): loss(raw + 9, *args)
+        args = (1.0, mask) if loss is weighted_logp_loss else (mask,)
+        with pytest.raises(ValueError, match="raw logits"):
+            loss(raw + 9, *args)
     npo = lambda logps: masked_mean(-F.logsigmoid(-logps), mask)
-    assert_close(npo(label_logps(z, y)[0]), npo(label_logps(z + 5, y)[0]))  # logits count up to a constant
+    assert_close(
+        npo(label_logps(z, y)[0]), npo(label_logps(z + 5, y)[0])
+    )  # logits count up to a constant
     assert abs(npo(raw) - npo(raw + 5)) > 1  # for the faulty one they do not
 
 # %% ../../nbs/tests/test_loss.ipynb #354d282c
 @few
 @given(seeds, st.sampled_from(["forward", "reverse"]))
 def test_kl_is_a_divergence(seed, direction):
-    z, r, _, _ = case(seed); mask = torch.rand(3, 5, generator=torch.Generator().manual_seed(seed)) < .6
-    p, q = (torch.distributions.Categorical(logits=x) for x in ((r, z) if direction == "forward" else (z, r)))
+    z, r, _, _ = case(seed)
+    mask = torch.rand(3, 5, generator=torch.Generator().manual_seed(seed)) < 0.6
+    p, q = (
+        torch.distributions.Categorical(logits=x)
+        for x in ((r, z) if direction == "forward" else (z, r))
+    )
     exact = torch.distributions.kl_divergence(p, q)
-    assert_close(kl_to_ref(z, r, mask, direction), exact[mask].mean() if mask.any() else torch.zeros((), dtype=D))
-    assert kl_to_ref(z, r, mask, direction) >= 0 and abs(kl_to_ref(z, z + 3, mask, direction)) < 1e-12
-    x = z.clone().requires_grad_(); kl_to_ref(x, r, mask, direction).backward()
+    assert_close(
+        kl_to_ref(z, r, mask, direction),
+        exact[mask].mean() if mask.any() else torch.zeros((), dtype=D),
+    )
+    assert (
+        kl_to_ref(z, r, mask, direction) >= 0 and abs(kl_to_ref(z, z + 3, mask, direction)) < 1e-12
+    )
+    x = z.clone().requires_grad_()
+    kl_to_ref(x, r, mask, direction).backward()
     assert (x.grad[~mask] == 0).all() and x.grad.isfinite().all()
 
 # %% ../../nbs/tests/test_loss.ipynb #b48292b6
-@pytest.mark.parametrize("name, faulty", [
-    ("1: the mean over padding and prompt", lambda z, r, m: F.kl_div(z.log_softmax(-1), r.softmax(-1), reduction="none").sum(-1).mean()),
-    ("5: cross-entropy in the place of KL", lambda z, r, m: -(r.softmax(-1)*z.log_softmax(-1)).sum(-1).mean()),
-    ("4: raw logits in the place of log-probabilities", lambda z, r, m: F.kl_div(z, r.softmax(-1), reduction="none").sum(-1)[m].mean())])
+@pytest.mark.parametrize(
+    "name, faulty",
+    [
+        (
+            "1: the mean over padding and prompt",
+            lambda z, r, m: (
+                F.kl_div(z.log_softmax(-1), r.softmax(-1), reduction="none").sum(-1).mean()
+            ),
+        ),
+        (
+            "5: cross-entropy in the place of KL",
+            lambda z, r, m: -(r.softmax(-1) * z.log_softmax(-1)).sum(-1).mean(),
+        ),
+        (
+            "4: raw logits in the place of log-probabilities",
+            lambda z, r, m: F.kl_div(z, r.softmax(-1), reduction="none").sum(-1)[m].mean(),
+        ),
+    ],
+)
 def test_defects_of_published_divergences(name, faulty):
-    z, r, _, _ = case(2); mask = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 1, 1, 1, 1]]).bool()
-    padded = z.clone(); padded[~mask] += 1
+    z, r, _, _ = case(2)
+    mask = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 1, 1, 1, 1]]).bool()
+    padded = z.clone()
+    padded[~mask] += 1
     padded[~mask, 0] += 2
-    def right(kl): return {"padding": abs(kl(z, r, mask) - kl(padded, r, mask)).item() < 1e-12, "self": abs(kl(r, r, mask)).item() < 1e-12, "constant": abs(kl(z, r, mask) - kl(z + 1, r, mask)).item() < 1e-12}
+
+    def right(kl):
+        return {
+            "padding": abs(kl(z, r, mask) - kl(padded, r, mask)).item() < 1e-12,
+            "self": abs(kl(r, r, mask)).item() < 1e-12,
+            "constant": abs(kl(z, r, mask) - kl(z + 1, r, mask)).item() < 1e-12,
+        }
+
     assert all(right(kl_to_ref).values()) and not all(right(faulty).values()), (name, right(faulty))
 
 # %% ../../nbs/tests/test_loss.ipynb #3db1b95d
@@ -162,48 +296,94 @@ def test_defects_of_published_divergences(name, faulty):
 @given(seeds, st.integers(1, 4))
 def test_parts_of_a_step_sum_to_the_step(seed, k):
     "Defect 8: the mean of means is another loss."
-    z, r, y, mask = case(seed, B=4); cuts = [slice(i, i + k) for i in range(0, 4, k)]; n = mask.sum()
-    f = lambda s, count: unlearning_objective(*label_logps(z[s], y[s]), *label_logps(r[s], y[s]), kl_to_ref(z[s], r[s], n=20), .3, 1., 2., count, count)[0]
-    whole = unlearning_objective(*label_logps(z, y), *label_logps(r, y), kl_to_ref(z, r), .3, 1., 2.)[0]
+    z, r, y, mask = case(seed, B=4)
+    cuts = [slice(i, i + k) for i in range(0, 4, k)]
+    n = mask.sum()
+    f = lambda s, count: unlearning_objective(
+        *label_logps(z[s], y[s]),
+        *label_logps(r[s], y[s]),
+        kl_to_ref(z[s], r[s], n=20),
+        0.3,
+        1.0,
+        2.0,
+        count,
+        count,
+    )[0]
+    whole = unlearning_objective(
+        *label_logps(z, y), *label_logps(r, y), kl_to_ref(z, r), 0.3, 1.0, 2.0
+    )[0]
     assert_close(sum(f(s, n) for s in cuts), whole)
 
+
 def test_defect_8_is_seen():
-    logps, mask = torch.tensor([[.9, .9, .9], [.1, .5, .5]]).log(), torch.tensor([[1, 1, 1], [1, 0, 0]])
-    halves = [bounded_forgetting_loss(logps[i:i + 1], mask[i:i + 1]) for i in (0, 1)]
-    assert abs(sum(halves)/2 - bounded_forgetting_loss(logps, mask)) > .1
-    assert_close(sum(bounded_forgetting_loss(logps[i:i + 1], mask[i:i + 1], n=4) for i in (0, 1)), bounded_forgetting_loss(logps, mask))
+    logps, mask = (
+        torch.tensor([[0.9, 0.9, 0.9], [0.1, 0.5, 0.5]]).log(),
+        torch.tensor([[1, 1, 1], [1, 0, 0]]),
+    )
+    halves = [bounded_forgetting_loss(logps[i : i + 1], mask[i : i + 1]) for i in (0, 1)]
+    assert abs(sum(halves) / 2 - bounded_forgetting_loss(logps, mask)) > 0.1
+    assert_close(
+        sum(bounded_forgetting_loss(logps[i : i + 1], mask[i : i + 1], n=4) for i in (0, 1)),
+        bounded_forgetting_loss(logps, mask),
+    )
 
 # %% ../../nbs/tests/test_loss.ipynb #3969bfba
 @few
-@given(seeds, st.floats(0, 2), st.floats(0, 2), st.floats(.1, 2))
+@given(seeds, st.floats(0, 2), st.floats(0, 2), st.floats(0.1, 2))
 def test_the_objective_is_the_weighted_sum(seed, wf, wr, wk):
     z, r, y, _ = case(seed)
     f, b, kl = label_logps(z, y), label_logps(r, y), kl_to_ref(z, r)
     loss, parts = unlearning_objective(*f, *b, kl, wf, wr, wk)
-    assert_close(loss, wf*parts["forget"] + wr*parts["replay"] + wk*parts["kl"])
-    assert_close(parts["forget"], bounded_forgetting_loss(*f)); assert_close(parts["replay"], replay_loss(*b)); assert not any(v.requires_grad for v in parts.values())
+    assert_close(loss, wf * parts["forget"] + wr * parts["replay"] + wk * parts["kl"])
+    assert_close(parts["forget"], bounded_forgetting_loss(*f))
+    assert_close(parts["replay"], replay_loss(*b))
+    assert not any(v.requires_grad for v in parts.values())
 
 # %% ../../nbs/tests/test_loss.ipynb #410c8e69
 def test_weight_zero_is_absence_and_not_a_factor():
-    broken, r = torch.full((1, 3), float("nan"), requires_grad=True), torch.tensor([[.5, .25]]).log().requires_grad_()
-    for kw in (dict(w_forget=0., w_kl=0.), dict(w_forget=0., kl=torch.tensor(.3))):
+    broken, r = (
+        torch.full((1, 3), float("nan"), requires_grad=True),
+        torch.tensor([[0.5, 0.25]]).log().requires_grad_(),
+    )
+    for kw in (dict(w_forget=0.0, w_kl=0.0), dict(w_forget=0.0, kl=torch.tensor(0.3))):
         loss, parts = unlearning_objective(broken, None, r, None, **kw)
         grads = torch.autograd.grad(loss, (broken, r), allow_unused=True)
-        assert loss.isfinite() and parts["forget"].isnan() and grads[0] is None and grads[1].isfinite().all()
-    assert not unlearning_objective(broken, None, r, None, w_forget=1e-9, w_kl=0.)[0].isfinite()
+        assert (
+            loss.isfinite()
+            and parts["forget"].isnan()
+            and grads[0] is None
+            and grads[1].isfinite().all()
+        )
+    assert not unlearning_objective(broken, None, r, None, w_forget=1e-9, w_kl=0.0)[0].isfinite()
 
 # %% ../../nbs/tests/test_loss.ipynb #2c80fa7f
 def test_autocast_changes_nothing():
     z, r, y, mask = case(3, dtype=torch.float32)
     h, w = torch.randn(3, 5, 4), torch.randn(7, 4)
-    def all_of(): return [bounded_forgetting_loss(*label_logps(z, y)), kl_to_ref(z, r), kl_to_ref(z, r, direction="reverse"), replay_loss(*label_logps_from_hidden(h, w, y)), head_logits(h, w)]
+
+    def all_of():
+        return [
+            bounded_forgetting_loss(*label_logps(z, y)),
+            kl_to_ref(z, r),
+            kl_to_ref(z, r, direction="reverse"),
+            replay_loss(*label_logps_from_hidden(h, w, y)),
+            head_logits(h, w),
+        ]
+
     plain = all_of()
-    with torch.autocast("cpu", dtype=torch.bfloat16): inside = all_of()
-    for a, b in zip(plain, inside): assert b.dtype == torch.float32; assert_close(a, b, rtol=0, atol=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = all_of()
+    for a, b in zip(plain, inside):
+        assert b.dtype == torch.float32
+        assert_close(a, b, rtol=0, atol=0)
 
 # %% ../../nbs/tests/test_loss.ipynb #49118505
 def test_an_all_masked_batch():
-    z, r, y, _ = case(4); z.requires_grad_(); none = torch.full_like(y, -100)
-    loss, parts = unlearning_objective(*label_logps(z, none), *label_logps(z, none), kl_to_ref(z, r, torch.zeros(3, 5)))
+    z, r, y, _ = case(4)
+    z.requires_grad_()
+    none = torch.full_like(y, -100)
+    loss, parts = unlearning_objective(
+        *label_logps(z, none), *label_logps(z, none), kl_to_ref(z, r, torch.zeros(3, 5))
+    )
     loss.backward()
     assert loss.item() == 0 and (z.grad == 0).all() and all(v == 0 for v in parts.values())

@@ -10,22 +10,39 @@ __all__ = ['weights', 'texts', 'Characters', 'as_ratios', 'test_every_prefix_is_
 
 # %% ../../nbs/tests/test_mixture.ipynb #772fb906
 from collections import Counter
-import numpy as np, pytest
-from hypothesis import given, settings, strategies as st
-from ..mixture import mix, pack, schedule, text_of
-from ..tiny import tiny_documents, tiny_lm
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ..core import text_of
+from ..data.mixture import mix, pack, schedule
+from ..testing.tiny import tiny_documents, tiny_lm
 
 # %% ../../nbs/tests/test_mixture.ipynb #5d0b74a3
 class Characters:
     eos_token_id = 0
-    def __init__(self): self.calls = 0
+
+    def __init__(self):
+        self.calls = 0
+
     def __call__(self, texts, add_special_tokens=True, **options):
-        assert add_special_tokens is False; self.calls += len(texts)
+        assert add_special_tokens is False
+        self.calls += len(texts)
         return {"input_ids": [[ord(c) for c in t] for t in texts]}
 
+
 weights = st.lists(st.integers(0, 50), min_size=1, max_size=8).filter(any)
-def as_ratios(weights): return {f"s{i}": w/sum(weights) for i, w in enumerate(weights)}
-texts = st.lists(st.text("abcdefgh ", min_size=1, max_size=40), min_size=1, max_size=12).filter(lambda ts: any(t.strip() for t in ts))
+
+
+def as_ratios(weights):
+    return {f"s{i}": w / sum(weights) for i, w in enumerate(weights)}
+
+
+texts = st.lists(st.text("abcdefgh ", min_size=1, max_size=40), min_size=1, max_size=12).filter(
+    lambda ts: any(t.strip() for t in ts)
+)
 
 # %% ../../nbs/tests/test_mixture.ipynb #f024f24d
 @settings(max_examples=80, deadline=None)
@@ -36,8 +53,11 @@ def test_every_prefix_is_within_one_row(w, n):
     assert len(turns) == n
     for t, k in enumerate(turns, 1):
         counts[k] += 1
-        assert all(abs(counts[k] - r*t) < 1 + 1e-6 for k, r in ratios.items())
-    assert all(counts[k] == 0 for k, r in ratios.items() if r == 0) and turns == schedule(ratios, n + 17)[:n]
+        assert all(abs(counts[k] - r * t) < 1 + 1e-6 for k, r in ratios.items())
+    assert (
+        all(counts[k] == 0 for k, r in ratios.items() if r == 0)
+        and turns == schedule(ratios, n + 17)[:n]
+    )
 
 # %% ../../nbs/tests/test_mixture.ipynb #e872d865
 @settings(max_examples=80, deadline=None)
@@ -45,35 +65,63 @@ def test_every_prefix_is_within_one_row(w, n):
 def test_packing_is_the_stream_of_the_texts(texts, n_rows, seq_len, seed, batch):
     rows, passes, begun = pack(texts, n_rows, Characters(), seq_len, seed, batch=batch)
     assert rows.shape == (n_rows, seq_len) and rows.dtype == np.int32
-    full = [t for t in texts if t.strip()]; one = sum(len(t) + 1 for t in full); stream = rows.ravel()
-    for p in range(int(passes) if n_rows else 0):  # every complete pass holds every text exactly once
-        part = "".join(map(chr, stream[p*one:(p + 1)*one])).split("\0")
+    full = [t for t in texts if t.strip()]
+    one = sum(len(t) + 1 for t in full)
+    stream = rows.ravel()
+    for p in range(
+        int(passes) if n_rows else 0
+    ):  # every complete pass holds every text exactly once
+        part = "".join(map(chr, stream[p * one : (p + 1) * one])).split("\0")
         assert part[-1] == "" and Counter(part[:-1]) == Counter(full)
-    assert int(passes + 1e-9) == stream.size//one and abs(begun - passes*len(full)) < 1
-    rest = "".join(map(chr, stream[int(passes + 1e-9)*one:])).split("\0")
-    assert not Counter(rest[:-1]) - Counter(full) and (not rest[-1] or any(t.startswith(rest[-1]) for t in full))
-    assert (pack(texts, n_rows, Characters(), seq_len, seed, batch=7)[0] == rows).all()  # the batch size decides nothing
+    assert int(passes + 1e-9) == stream.size // one and abs(begun - passes * len(full)) < 1
+    rest = "".join(map(chr, stream[int(passes + 1e-9) * one :])).split("\0")
+    assert not Counter(rest[:-1]) - Counter(full) and (
+        not rest[-1] or any(t.startswith(rest[-1]) for t in full)
+    )
+    assert (
+        pack(texts, n_rows, Characters(), seq_len, seed, batch=7)[0] == rows
+    ).all()  # the batch size decides nothing
 
 # %% ../../nbs/tests/test_mixture.ipynb #78be5da2
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(texts, st.integers(0, 20)), min_size=1, max_size=4).filter(lambda s: any(w for _, w in s)), st.integers(8, 900), st.integers(2, 8), st.integers(0, 2))
+@given(
+    st.lists(st.tuples(texts, st.integers(0, 20)), min_size=1, max_size=4).filter(
+        lambda s: any(w for _, w in s)
+    ),
+    st.integers(8, 900),
+    st.integers(2, 8),
+    st.integers(0, 2),
+)
 def test_the_account_is_exact(parts, n_tokens, seq_len, seed):
-    ratios = as_ratios([w for _, w in parts]); sources = {f"s{i}": t for i, (t, _) in enumerate(parts)}
+    ratios = as_ratios([w for _, w in parts])
+    sources = {f"s{i}": t for i, (t, _) in enumerate(parts)}
     m = mix(sources, ratios, n_tokens, Characters(), seq_len, seed)
     rows, owner = m.dataset["input_ids"][:], m.dataset["source"][:]
-    assert n_tokens - seq_len < sum(m.tokens.values()) == len(m)*seq_len == sum(map(len, rows)) <= n_tokens
-    assert {k: owner.count(k)*seq_len for k in sources} == m.tokens
-    assert all(abs(t - ratios[k]*len(m)*seq_len) <= seq_len for k, t in m.tokens.items())
+    assert (
+        n_tokens - seq_len
+        < sum(m.tokens.values())
+        == len(m) * seq_len
+        == sum(map(len, rows))
+        <= n_tokens
+    )
+    assert {k: owner.count(k) * seq_len for k in sources} == m.tokens
+    assert all(abs(t - ratios[k] * len(m) * seq_len) <= seq_len for k, t in m.tokens.items())
     again = mix(sources, ratios, n_tokens, Characters(), seq_len, seed)
     assert rows == again.dataset["input_ids"][:] and m.to_dict() == again.to_dict()
     for k in sources:  # a source alone gives the same rows
         mine = [r for r, o in zip(rows, owner) if o == k]
-        if mine: assert mine == mix({k: sources[k]}, {k: 1.}, len(mine)*seq_len, Characters(), seq_len, seed).dataset["input_ids"][:]
+        if mine:
+            assert (
+                mine
+                == mix(
+                    {k: sources[k]}, {k: 1.0}, len(mine) * seq_len, Characters(), seq_len, seed
+                ).dataset["input_ids"][:]
+            )
 
 # %% ../../nbs/tests/test_mixture.ipynb #76c14d43
 def test_only_what_is_needed_is_tokenized():
     tokenizer = Characters()
-    pack(["abc"]*100_000, 10, tokenizer, 64, batch=100)
+    pack(["abc"] * 100_000, 10, tokenizer, 64, batch=100)
     assert tokenizer.calls <= 300
 
 # %% ../../nbs/tests/test_mixture.ipynb #5205da4e
@@ -84,23 +132,46 @@ def test_passes_are_shuffled_anew():
 
 # %% ../../nbs/tests/test_mixture.ipynb #b186766e
 def test_a_short_source_raises_or_repeats():
-    with pytest.raises(ValueError, match="at most 1 for source 'a', whose texts hold 10 tokens"): mix({"a": ["abcd", "efgh"]}, {"a": 1.}, 100, Characters(), 8, epochs_ok=False)
-    m = mix({"a": ["abcd", "efgh"]}, {"a": 1.}, 100, Characters(), 10)
-    assert m.epochs == {"a": 10.} and m.texts == {"a": 20}
-    assert mix({"a": ["abcd", "efgh"]}, {"a": 1.}, 10, Characters(), 10, epochs_ok=False).epochs == {"a": 1.}
+    with pytest.raises(ValueError, match="at most 1 for source 'a', whose texts hold 10 tokens"):
+        mix({"a": ["abcd", "efgh"]}, {"a": 1.0}, 100, Characters(), 8, epochs_ok=False)
+    m = mix({"a": ["abcd", "efgh"]}, {"a": 1.0}, 100, Characters(), 10)
+    assert m.epochs == {"a": 10.0} and m.texts == {"a": 20}
+    assert mix(
+        {"a": ["abcd", "efgh"]}, {"a": 1.0}, 10, Characters(), 10, epochs_ok=False
+    ).epochs == {"a": 1.0}
 
 # %% ../../nbs/tests/test_mixture.ipynb #07b6af83
-@pytest.mark.parametrize("change, message", [
-    ({"ratios": {"a": .5}}, "ratios="), ({"ratios": {"a": 1.2, "b": -.2}}, "at least 0"), ({"ratios": {"a": .5, "b": .4}}, "sum to 1"), ({"ratios": {"a": 1., "c": 0.}}, "exactly the sources a, b"),
-    ({"n_tokens": 3}, "n_tokens=3"), ({"seq_len": 1}, "seq_len=1"), ({"sources": {"a": [""], "b": ["x"]}}, "at least one text"), ({"sources": {"a": [3], "b": ["x"]}}, "texts, documents, or rows")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"ratios": {"a": 0.5}}, "ratios="),
+        ({"ratios": {"a": 1.2, "b": -0.2}}, "at least 0"),
+        ({"ratios": {"a": 0.5, "b": 0.4}}, "sum to 1"),
+        ({"ratios": {"a": 1.0, "c": 0.0}}, "exactly the sources a, b"),
+        ({"n_tokens": 3}, "n_tokens=3"),
+        ({"seq_len": 1}, "seq_len=1"),
+        ({"sources": {"a": [""], "b": ["x"]}}, "at least one text"),
+        ({"sources": {"a": [3], "b": ["x"]}}, "texts, documents, or rows"),
+    ],
+)
 def test_errors_name_what_is_wrong(change, message):
-    kw = {"sources": {"a": ["abc"], "b": ["d"]}, "ratios": {"a": .5, "b": .5}, "n_tokens": 64, "tokenizer": Characters(), "seq_len": 8, **change}
-    with pytest.raises(ValueError, match=message): mix(**kw)
+    kw = {
+        "sources": {"a": ["abc"], "b": ["d"]},
+        "ratios": {"a": 0.5, "b": 0.5},
+        "n_tokens": 64,
+        "tokenizer": Characters(),
+        "seq_len": 8,
+        **change,
+    }
+    with pytest.raises(ValueError, match=message):
+        mix(**kw)
 
 # %% ../../nbs/tests/test_mixture.ipynb #e067f81c
 def test_real_tokenizer_round_trip():
     tokenizer, docs = tiny_lm()[1], tiny_documents(10)
-    m = mix({"natural": iter(docs)}, {"natural": 1.}, 2048, tokenizer, 64)
-    whole = tokenizer.decode([i for r in m.dataset["input_ids"] for i in r]).split(tokenizer.eos_token)[:-1]
+    m = mix({"natural": iter(docs)}, {"natural": 1.0}, 2048, tokenizer, 64)
+    whole = tokenizer.decode([i for r in m.dataset["input_ids"] for i in r]).split(
+        tokenizer.eos_token
+    )[:-1]
     assert whole and set(whole) <= {text_of(d) for d in docs}
     assert "natural" in m._repr_html_() and "2,048" in m._repr_html_()

@@ -16,36 +16,83 @@ __all__ = ['D', 'NAMES', 'MODEL', 'TOKENIZER', 'DOCS', 'QA', 'SMALL', 'go', 'wei
            'test_searching_leaves_the_model_and_stopping_keeps_the_budget']
 
 # %% ../../nbs/tests/test_objectives.ipynb #2733585c
-import copy, json
+import copy
+import json
 from collections import Counter
 from dataclasses import replace
-import numpy as np, pytest, torch
-from hypothesis import given, settings, strategies as st
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.testing import assert_close
 from transformers import TrainerCallback
-from ..loss import (NEEDS, bounded_forgetting_loss, chunked_map, chunked_sum, dual_step, forget_diagnostics, forget_loss, head_logits, js_to_ref, kl_to_ref, label_logps,
-                            log1mexp, npo_loss, replay_and_kl, rmu_loss, simnpo_loss)
-from ..synthesis import as_text, synthesize
-from ..tiny import tiny_documents, tiny_lm
-from ..unlearn import (StopWhen, UnlearnSettings, collate, forget_flags, format_spans, plan_rows, read_selection, row_segments, search, self_replay, split_rows, unlearn)
+
+from ..core import as_text
+from ..data.formats import synthesize
+from ..lm.scoring import chunked_map, chunked_sum, head_logits
+from ..testing.tiny import tiny_documents, tiny_lm
+from ..unlearn.loss import kl_to_ref, log1mexp, replay_and_kl
+from synthflaw.unlearn.objectives import (
+    NEEDS,
+    dual_step,
+    forget_diagnostics,
+    forget_loss,
+    npo_loss,
+    simnpo_loss,
+)
+from synthflaw.unlearn.rows import (
+    UnlearnSettings,
+    forget_flags,
+    plan_rows,
+    read_selection,
+)
+from ..unlearn.search import StopWhen, search, self_replay, split_rows
+from ..unlearn.trainer import collate, row_segments
+from ..unlearn.unlearn import unlearn
 
 D = torch.float64
 NAMES = [n for n in NEEDS if n != "rmu"]
 MODEL, TOKENIZER = tiny_lm()
 DOCS = tiny_documents(120)
 QA = synthesize(DOCS, "single", n=150, on_short="return")
-SMALL = UnlearnSettings(w_forget=.5, learning_rate=1e-3, tokens=1024, seq_len=32, batch_size=8, dtype="float32", chunk=50)
+SMALL = UnlearnSettings(
+    w_forget=0.5,
+    learning_rate=1e-3,
+    tokens=1024,
+    seq_len=32,
+    batch_size=8,
+    dtype="float32",
+    chunk=50,
+)
+
 
 def go(forget=QA, replay=DOCS, model=None, run={}, **changes):
-    return unlearn(model or copy.deepcopy(MODEL), TOKENIZER, forget, replay, replace(SMALL, **changes), **run)
-def weights(model): return torch.cat([p.detach().flatten() for p in model.parameters()])
+    return unlearn(
+        model or copy.deepcopy(MODEL), TOKENIZER, forget, replay, replace(SMALL, **changes), **run
+    )
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
 def needed(n, V, seed=0, dtype=D):
-    g = torch.Generator().manual_seed(seed); r = torch.randn(n, V, generator=g, dtype=dtype)
-    return dict(ref_logits=r, ref_logps=r.log_softmax(-1)[:, 0], targets=torch.randint(V, (n,), generator=g), segments=torch.arange(n)//3)
+    g = torch.Generator().manual_seed(seed)
+    r = torch.randn(n, V, generator=g, dtype=dtype)
+    return dict(
+        ref_logits=r,
+        ref_logps=r.log_softmax(-1)[:, 0],
+        targets=torch.randint(V, (n,), generator=g),
+        segments=torch.arange(n) // 3,
+    )
 
 # %% ../../nbs/tests/test_objectives.ipynb #a9fecbe4
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("wga", "satimp", "tnpo", "ce_u")])  # these hold a weight or a target fixed: no gradient of a function
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n not in ("wga", "satimp", "tnpo", "ce_u")]
+)  # these hold a weight or a target fixed: no gradient of a function
 def test_gradients_by_finite_differences(name):
     z, y = torch.randn(5, 6, dtype=D, requires_grad=True), torch.tensor([0, 5, 2, 2, 1])
     assert torch.autograd.gradcheck(lambda z: forget_loss(name, z, y, **needed(5, 6)), z)
@@ -53,164 +100,322 @@ def test_gradients_by_finite_differences(name):
 # %% ../../nbs/tests/test_objectives.ipynb #9af1f87d
 @pytest.mark.parametrize("name", NAMES)
 def test_finite_at_the_ends_and_nothing_for_nothing(name):
-    for top in (0., 80., -80., 1e4):  # p = 1/V, 1, 0
-        z = torch.zeros(4, 6); z[:, 1] = top; z.requires_grad_(); y = torch.ones(4, dtype=torch.long)
-        loss = forget_loss(name, z, y, **needed(4, 6, dtype=torch.float32)); loss.backward()
+    for top in (0.0, 80.0, -80.0, 1e4):  # p = 1/V, 1, 0
+        z = torch.zeros(4, 6)
+        z[:, 1] = top
+        z.requires_grad_()
+        y = torch.ones(4, dtype=torch.long)
+        loss = forget_loss(name, z, y, **needed(4, 6, dtype=torch.float32))
+        loss.backward()
         assert loss.isfinite() and z.grad.isfinite().all(), (name, top)
-    empty = torch.zeros(0, 6, requires_grad=True); loss = forget_loss(name, empty, torch.zeros(0, dtype=torch.long), **{k: v[:0] for k, v in needed(4, 6).items()})
-    assert loss.item() == 0.
+    empty = torch.zeros(0, 6, requires_grad=True)
+    loss = forget_loss(
+        name, empty, torch.zeros(0, dtype=torch.long), **{k: v[:0] for k, v in needed(4, 6).items()}
+    )
+    assert loss.item() == 0.0
 
 # %% ../../nbs/tests/test_objectives.ipynb #7085069c
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(NAMES), st.integers(0, 1000))
 def test_a_constant_on_the_logits_changes_nothing(name, seed):
-    g = torch.Generator().manual_seed(seed); z, y = torch.randn(5, 6, generator=g, dtype=D), torch.randint(6, (5,), generator=g); more = needed(5, 6, seed)
+    g = torch.Generator().manual_seed(seed)
+    z, y = torch.randn(5, 6, generator=g, dtype=D), torch.randint(6, (5,), generator=g)
+    more = needed(5, 6, seed)
     assert_close(forget_loss(name, z + 3, y, **more), forget_loss(name, z, y, **more))
-    a = forget_diagnostics(name, z, y, **more); assert a["push"] >= 0 and 0 < a["effective"] <= 1 + 1e-9 and 0 <= a["p"] <= 1
+    a = forget_diagnostics(name, z, y, **more)
+    assert a["push"] >= 0 and 0 < a["effective"] <= 1 + 1e-9 and 0 <= a["p"] <= 1
 
 # %% ../../nbs/tests/test_objectives.ipynb #3ab5c5ca
 def test_an_objective_on_raw_logits_fails():
     "Defect 4 for the sequence objectives: fed with logits, a constant changes them."
-    z, y = torch.randn(6, 9, dtype=D), torch.randint(9, (6,)); seg = torch.arange(6)//2
+    z, y = torch.randn(6, 9, dtype=D), torch.randint(9, (6,))
+    seg = torch.arange(6) // 2
     right = lambda z: simnpo_loss(z.log_softmax(-1)[range(6), y], segments=seg)
-    faulty = lambda z: -2/4.5*F.logsigmoid(-4.5*z[range(6), y].view(3, 2).mean(1)).mean()
-    assert_close(right(z), right(z + 2)); assert abs(faulty(z) - faulty(z + 2)) > .1
-    with pytest.raises(ValueError, match="raw logits"): npo_loss(z[range(6), y] + 9, z[range(6), y])
+    faulty = lambda z: -2 / 4.5 * F.logsigmoid(-4.5 * z[range(6), y].view(3, 2).mean(1)).mean()
+    assert_close(right(z), right(z + 2))
+    assert abs(faulty(z) - faulty(z + 2)) > 0.1
+    with pytest.raises(ValueError, match="raw logits"):
+        npo_loss(z[range(6), y] + 9, z[range(6), y])
 
 # %% ../../nbs/tests/test_objectives.ipynb #7dcda834
 def test_dual_ascent_holds_a_constraint():
-    x, dual = 0., 1.  # minimise -x subject to x <= 1, by gradient steps on -x + dual (x - 1)
-    for _ in range(4000): x -= .01*(-1 + dual); dual = dual_step(dual, x, 1., .01); x -= .005*(x - 1)
-    assert abs(x - 1) < .1 and abs(dual - 1) < .1
+    x, dual = 0.0, 1.0  # minimise -x subject to x <= 1, by gradient steps on -x + dual (x - 1)
+    for _ in range(4000):
+        x -= 0.01 * (-1 + dual)
+        dual = dual_step(dual, x, 1.0, 0.01)
+        x -= 0.005 * (x - 1)
+    assert abs(x - 1) < 0.1 and abs(dual - 1) < 0.1
 
 # %% ../../nbs/tests/test_objectives.ipynb #684d91c7
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 12), st.integers(1, 15), st.integers(0, 999), st.booleans(), st.sampled_from(["sum", "map", "replay"]))
+@given(
+    st.integers(0, 12),
+    st.integers(1, 15),
+    st.integers(0, 999),
+    st.booleans(),
+    st.sampled_from(["sum", "map", "replay"]),
+)
 def test_chunks_equal_the_whole(n, chunk, seed, with_bias, kind):
     g = torch.Generator().manual_seed(seed)
-    H, W, b = torch.randn(n, 6, generator=g), torch.randn(11, 6, generator=g), torch.randn(11, generator=g) if with_bias else None
+    H, W, b = (
+        torch.randn(n, 6, generator=g),
+        torch.randn(11, 6, generator=g),
+        torch.randn(11, generator=g) if with_bias else None,
+    )
     y, R = torch.randint(11, (n,), generator=g), torch.randn(n, 11, generator=g)
     f = lambda z, i: -log1mexp(-F.cross_entropy(z, y[i], reduction="none"))
+
     def whole(h, w, b):
         z = head_logits(h, w, b)
-        return F.cross_entropy(z, y, reduction="sum") + .7*n*kl_to_ref(z, R) if kind == "replay" else f(z, slice(None)).sum()
-    lean = {"sum": lambda *a: chunked_sum(*a, lambda z, i: f(z, i).sum(), chunk)[0], "map": lambda *a: chunked_map(*a, f, chunk).sum(),
-            "replay": lambda *a: chunked_sum(*a, lambda z, i: replay_and_kl(z, y[i], R[i].clone(), 1., .7), chunk)[0]}[kind]
+        return (
+            F.cross_entropy(z, y, reduction="sum") + 0.7 * n * kl_to_ref(z, R)
+            if kind == "replay"
+            else f(z, slice(None)).sum()
+        )
+
+    lean = {
+        "sum": lambda *a: chunked_sum(*a, lambda z, i: f(z, i).sum(), chunk)[0],
+        "map": lambda *a: chunked_map(*a, f, chunk).sum(),
+        "replay": lambda *a: chunked_sum(
+            *a, lambda z, i: replay_and_kl(z, y[i], R[i].clone(), 1.0, 0.7), chunk
+        )[0],
+    }[kind]
+
     def run(fn):
-        leaves = [t.clone().requires_grad_() for t in (H, W, b) if t is not None]; value = fn(*leaves, *([None] if b is None else []))
+        leaves = [t.clone().requires_grad_() for t in (H, W, b) if t is not None]
+        value = fn(*leaves, *([None] if b is None else []))
         return [value.detach(), *torch.autograd.grad(value, leaves, allow_unused=True)]
-    for a, e in zip(run(lean), run(whole)): assert_close(a, torch.zeros_like(a) if e is None else e, rtol=1e-5, atol=1e-6*max(1, n))
+
+    for a, e in zip(run(lean), run(whole)):
+        assert_close(a, torch.zeros_like(a) if e is None else e, rtol=1e-5, atol=1e-6 * max(1, n))
 
 # %% ../../nbs/tests/test_objectives.ipynb #f2c32d5f
 def test_no_more_than_a_chunk_of_logits_is_ever_made():
     sizes = []
-    H, W, y = torch.randn(100, 6, requires_grad=True), torch.randn(11, 6, requires_grad=True), torch.randint(11, (100,))
-    def f(z, i): sizes.append(len(z)); return F.cross_entropy(z, y[i], reduction="none")
+    H, W, y = (
+        torch.randn(100, 6, requires_grad=True),
+        torch.randn(11, 6, requires_grad=True),
+        torch.randint(11, (100,)),
+    )
+
+    def f(z, i):
+        sizes.append(len(z))
+        return F.cross_entropy(z, y[i], reduction="none")
+
     chunked_map(H, W, None, f, 16).sum().backward()
     assert max(sizes) == 16 and len(sizes) == 14  # seven chunks, made again in the backward pass
-    sizes.clear(); chunked_sum(H, W, None, lambda z, i: f(z, i).sum(), 16)[0].backward(); assert len(sizes) == 7
+    sizes.clear()
+    chunked_sum(H, W, None, lambda z, i: f(z, i).sum(), 16)[0].backward()
+    assert len(sizes) == 7
 
 # %% ../../nbs/tests/test_objectives.ipynb #b10005ff
 @pytest.mark.parametrize("name", list(NEEDS))
 def test_one_forward_a_step_for_every_objective(name):
-    model, n = copy.deepcopy(MODEL), Counter(); model.get_decoder().register_forward_hook(lambda m, *a: n.update([m.training]))
-    r = go(model=model, objective=name, w_kl=0. if name == "rmu" else 1., tokens=512)
-    caches = 1 + bool({"ref_logps", "ref_logits"} & set(NEEDS[name]))  # eight rows each: one forward
+    model, n = copy.deepcopy(MODEL), Counter()
+    model.get_decoder().register_forward_hook(lambda m, *a: n.update([m.training]))
+    r = go(model=model, objective=name, w_kl=0.0 if name == "rmu" else 1.0, tokens=512)
+    caches = 1 + bool(
+        {"ref_logps", "ref_logits"} & set(NEEDS[name])
+    )  # eight rows each: one forward
     assert n[True] == r.steps == 2 and n[False] == 2 + caches
-    json.dumps(r.to_dict(), allow_nan=False); assert all(np.isfinite(h["loss"]) for h in r.history)
+    json.dumps(r.to_dict(), allow_nan=False)
+    assert all(np.isfinite(h["loss"]) for h in r.history)
 
 # %% ../../nbs/tests/test_objectives.ipynb #7e8dd2b0
 def test_defect_3_a_second_model_is_seen():
     n = Counter()
+
     class Faulty:  # as published: deep-copied at the start, called every step, for a loss that never looks at it
-        def __init__(self, model): self.model, self.ref = model, copy.deepcopy(model); self.ref.get_decoder().register_forward_hook(lambda *a: n.update(["reference"]))
-        def step(self, x): self.ref(input_ids=x); return self.model(input_ids=x).logits.sum()
-    Faulty(copy.deepcopy(MODEL)).step(torch.arange(8)[None]); assert n["reference"] == 1
-    n.clear(); model = copy.deepcopy(MODEL); model.get_decoder().register_forward_hook(lambda m, *a: n.update([m.training]))
+        def __init__(self, model):
+            self.model, self.ref = model, copy.deepcopy(model)
+            self.ref.get_decoder().register_forward_hook(lambda *a: n.update(["reference"]))
+
+        def step(self, x):
+            self.ref(input_ids=x)
+            return self.model(input_ids=x).logits.sum()
+
+    Faulty(copy.deepcopy(MODEL)).step(torch.arange(8)[None])
+    assert n["reference"] == 1
+    n.clear()
+    model = copy.deepcopy(MODEL)
+    model.get_decoder().register_forward_hook(lambda m, *a: n.update([m.training]))
     for name in ("wga", "satimp", "bounded"):  # no KL and no need of a reference: none is built
-        n.clear(); go(model=model, objective=name, w_kl=0., tokens=512); assert n[False] == 2
+        n.clear()
+        go(model=model, objective=name, w_kl=0.0, tokens=512)
+        assert n[False] == 2
 
 # %% ../../nbs/tests/test_objectives.ipynb #48472cb7
 def test_defect_7_the_end_of_a_text_is_seen():
-    x = collate([plan_rows(QA, DOCS, TOKENIZER, replace(SMALL, seq_len=128))[0][i] for i in range(4)])["input_ids"]; eos = TOKENIZER.eos_token_id
+    x = collate(
+        [plan_rows(QA, DOCS, TOKENIZER, replace(SMALL, seq_len=128))[0][i] for i in range(4)]
+    )["input_ids"]
+    eos = TOKENIZER.eos_token_id
     assert (x == eos).any()
-    with torch.no_grad(): right, faulty = (MODEL.get_decoder()(input_ids=x, attention_mask=m).last_hidden_state for m in (None, (x != eos).long()))
+    with torch.no_grad():
+        right, faulty = (
+            MODEL.get_decoder()(input_ids=x, attention_mask=m).last_hidden_state
+            for m in (None, (x != eos).long())
+        )
     after = (x == eos).cumsum(1) > 0  # from the first end on
-    assert (right - faulty)[after].abs().max() > 100*(right - faulty)[~after].abs().max() + 1e-5
+    assert (right - faulty)[after].abs().max() > 100 * (right - faulty)[~after].abs().max() + 1e-5
 
 # %% ../../nbs/tests/test_objectives.ipynb #64f30e3c
 @pytest.mark.parametrize("name", ["bounded", "npo", "tnpo", "undial"])
 def test_parts_of_a_step_are_the_step(name):
     kw = dict(objective=name, forget_on="completion", tokens=512)
-    assert_close(weights(go(**kw).model), weights(go(**kw, accumulation=4).model), rtol=0, atol=2e-5)
+    assert_close(
+        weights(go(**kw).model), weights(go(**kw, accumulation=4).model), rtol=0, atol=2e-5
+    )
 
 # %% ../../nbs/tests/test_objectives.ipynb #ecb69d78
 def test_the_lean_path_is_the_plain_one():
-    for kw in ({}, dict(forget_on="completion"), dict(w_forget=0.), dict(kl_direction="reverse"), dict(w_kl=0.)):
+    for kw in (
+        {},
+        dict(forget_on="completion"),
+        dict(w_forget=0.0),
+        dict(kl_direction="reverse"),
+        dict(w_kl=0.0),
+    ):
         a, b = go(**kw), go(**{**kw, "chunk": 0})
-        assert_close(weights(a.model), weights(b.model), rtol=0, atol=1e-5); assert a.tokens == b.tokens and a.labelled == b.labelled
-    k = go(ref_dtype="bfloat16").history[0]["kl"]; assert abs(k) < 1e-4  # the rounding of the cache, in nats
+        assert_close(weights(a.model), weights(b.model), rtol=0, atol=1e-5)
+        assert a.tokens == b.tokens and a.labelled == b.labelled
+    k = go(ref_dtype="bfloat16").history[0]["kl"]
+    assert abs(k) < 1e-4  # the rounding of the cache, in nats
 
 # %% ../../nbs/tests/test_objectives.ipynb #a86750fb
 def test_an_interrupted_run_goes_on(tmp_path):
     class Kill(TrainerCallback):
         def on_step_end(self, args, state, control, **kw):
-            if state.global_step == 3: raise KeyboardInterrupt
-    for kw in ({}, dict(objective="pdu", w_forget=.01)):
-        a, b = (tmp_path/f"{len(kw)}{n}" for n in "ab")
+            if state.global_step == 3:
+                raise KeyboardInterrupt
+
+    for kw in ({}, dict(objective="pdu", w_forget=0.01)):
+        a, b = (tmp_path / f"{len(kw)}{n}" for n in "ab")
         whole = go(**kw, run=dict(out=a, save_steps=2))
-        with pytest.raises(KeyboardInterrupt): go(**kw, run=dict(out=b, save_steps=2, callbacks=(Kill(),)))
+        with pytest.raises(KeyboardInterrupt):
+            go(**kw, run=dict(out=b, save_steps=2, callbacks=(Kill(),)))
         again = go(**kw, run=dict(out=b, save_steps=2))
-        assert torch.equal(weights(whole.model), weights(again.model)) and whole.history == again.history
+        assert (
+            torch.equal(weights(whole.model), weights(again.model))
+            and whole.history == again.history
+        )
 
 # %% ../../nbs/tests/test_objectives.ipynb #980ee4cb
 def test_adapters_and_layers():
     pytest.importorskip("peft")
-    r = go(lora_rank=2, learning_rate=1e-2); m = r.model
-    assert type(m) is type(MODEL) and [n for n, _ in m.named_parameters()] == [n for n, _ in MODEL.named_parameters()] and all(p.requires_grad for p in m.parameters())
-    moved = [n for (n, a), b in zip(m.named_parameters(), MODEL.parameters()) if not torch.equal(a, b)]
-    assert moved and all("proj" in n for n in moved) and r.history[0]["kl"] < 1e-9 < r.history[-1]["kl"]
-    moved = [n for (n, a), b in zip(go(layers=(1,)).model.named_parameters(), MODEL.parameters()) if not torch.equal(a, b)]
+    r = go(lora_rank=2, learning_rate=1e-2)
+    m = r.model
+    assert (
+        type(m) is type(MODEL)
+        and [n for n, _ in m.named_parameters()] == [n for n, _ in MODEL.named_parameters()]
+        and all(p.requires_grad for p in m.parameters())
+    )
+    moved = [
+        n for (n, a), b in zip(m.named_parameters(), MODEL.parameters()) if not torch.equal(a, b)
+    ]
+    assert (
+        moved
+        and all("proj" in n for n in moved)
+        and r.history[0]["kl"] < 1e-9 < r.history[-1]["kl"]
+    )
+    moved = [
+        n
+        for (n, a), b in zip(go(layers=(1,)).model.named_parameters(), MODEL.parameters())
+        if not torch.equal(a, b)
+    ]
     assert moved and all(".layers.1." in n for n in moved)
-    with pytest.raises(ValueError, match="layers=\\(9,\\)"): go(layers=(9,))
-    with pytest.raises(ValueError, match="layers"): replace(SMALL, layers=(1,), lora_rank=2)
+    with pytest.raises(ValueError, match="layers=\\(9,\\)"):
+        go(layers=(9,))
+    with pytest.raises(ValueError, match="layers"):
+        replace(SMALL, layers=(1,), lora_rank=2)
 
 # %% ../../nbs/tests/test_objectives.ipynb #9db36a4a
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 149), st.lists(st.tuples(st.integers(0, 80), st.integers(0, 30)), max_size=4))
 def test_format_tokens_are_those_that_touch_a_span(i, spans):
-    text = as_text(QA[i % len(QA)]); spans = [(a, a + n) for a, n in spans]
+    text = as_text(QA[i % len(QA)])
+    spans = [(a, a + n) for a, n in spans]
     ids, flags = forget_flags(QA[i % len(QA)], TOKENIZER, "format", spans)
     offsets = TOKENIZER(text, return_offsets_mapping=True)["offset_mapping"]
-    assert flags == [any(x in range(a, b) for a, b in spans for x in range(s, e)) for s, e in offsets] and len(ids) == len(flags)
+    assert flags == [
+        any(x in range(a, b) for a, b in spans for x in range(s, e)) for s, e in offsets
+    ] and len(ids) == len(flags)
 
 # %% ../../nbs/tests/test_objectives.ipynb #d84d910f
 def test_a_selection_decides(tmp_path):
-    rows = QA[:40]; file = tmp_path/"selection.jsonl"
-    file.write_text("".join(json.dumps({"id": r["id"], "spans": [[0, 9]], "why": "lead-in"}) + "\n" for r in rows[:20]))
-    chosen = read_selection(file); plan, account = plan_rows(rows, DOCS, TOKENIZER, replace(SMALL, forget_on="format"), chosen)
-    assert 0 < account["labelled"]["forget"] < plan_rows(rows, DOCS, TOKENIZER, replace(SMALL, forget_on="format"))[1]["labelled"]["forget"]
-    assert go(forget=rows, forget_on="format", run=dict(selection=chosen)).labelled == account["labelled"]
-    with pytest.raises(ValueError, match="at least one token to forget"): go(forget=rows[20:], forget_on="format", run=dict(selection=chosen))
+    rows = QA[:40]
+    file = tmp_path / "selection.jsonl"
+    file.write_text(
+        "".join(
+            json.dumps({"id": r["id"], "spans": [[0, 9]], "why": "lead-in"}) + "\n"
+            for r in rows[:20]
+        )
+    )
+    chosen = read_selection(file)
+    plan, account = plan_rows(rows, DOCS, TOKENIZER, replace(SMALL, forget_on="format"), chosen)
+    assert (
+        0
+        < account["labelled"]["forget"]
+        < plan_rows(rows, DOCS, TOKENIZER, replace(SMALL, forget_on="format"))[1]["labelled"][
+            "forget"
+        ]
+    )
+    assert (
+        go(forget=rows, forget_on="format", run=dict(selection=chosen)).labelled
+        == account["labelled"]
+    )
+    with pytest.raises(ValueError, match="at least one token to forget"):
+        go(forget=rows[20:], forget_on="format", run=dict(selection=chosen))
 
 # %% ../../nbs/tests/test_objectives.ipynb #f3c06690
 def test_conversations_as_the_chat_template_writes_them():
-    talk = [{"prompt": [{"role": "user", "content": r["prompt"]}], "completion": [{"role": "assistant", "content": r["completion"]}]} for r in QA[:30]]
-    r = go(forget=talk, forget_on="completion", replay=talk, replay_on="completion"); assert 0 < r.labelled["replay"] < r.tokens["replay"]
+    talk = [
+        {
+            "prompt": [{"role": "user", "content": r["prompt"]}],
+            "completion": [{"role": "assistant", "content": r["completion"]}],
+        }
+        for r in QA[:30]
+    ]
+    r = go(forget=talk, forget_on="completion", replay=talk, replay_on="completion")
+    assert 0 < r.labelled["replay"] < r.tokens["replay"]
     ids, flags = forget_flags(talk[0], TOKENIZER, "completion")
-    assert TOKENIZER.decode([t for t, f in zip(ids, flags) if f]) == QA[0]["completion"]  # a chat model that forgets the end of a turn never ends one
-    special = set(TOKENIZER.all_special_ids); plan, _ = plan_rows(talk, talk, TOKENIZER, replace(SMALL, forget_on="all", replay_on="completion")); kept = [{y for row, r in zip(plan["labels"], plan["ref"]) if (r < 0) == side for y in row} & special for side in (True, False)]
+    assert (
+        TOKENIZER.decode([t for t, f in zip(ids, flags) if f]) == QA[0]["completion"]
+    )  # a chat model that forgets the end of a turn never ends one
+    special = set(TOKENIZER.all_special_ids)
+    plan, _ = plan_rows(
+        talk, talk, TOKENIZER, replace(SMALL, forget_on="all", replay_on="completion")
+    )
+    kept = [
+        {y for row, r in zip(plan["labels"], plan["ref"]) if (r < 0) == side for y in row} & special
+        for side in (True, False)
+    ]
     assert not kept[0] and TOKENIZER.eos_token_id in kept[1]
 
 # %% ../../nbs/tests/test_objectives.ipynb #80884f22
 def test_segments_follow_the_ends():
     x = torch.tensor([[5, 1, 6, 7, 1, 8], [5, 6, 7, 8, 1, 9]])
-    assert row_segments(x, 1).tolist() == [[0, 1, 1, 1, 2], [6, 6, 6, 6, 7]]  # of the predicted token: the end belongs to its text
+    assert row_segments(x, 1).tolist() == [
+        [0, 1, 1, 1, 2],
+        [6, 6, 6, 6, 7],
+    ]  # of the predicted token: the end belongs to its text
 
 # %% ../../nbs/tests/test_objectives.ipynb #2bf7cb62
 def test_searching_leaves_the_model_and_stopping_keeps_the_budget():
-    model = copy.deepcopy(MODEL); best, points = search(model, TOKENIZER, QA, DOCS, replace(SMALL, forget_on="format"), (0., .5), looks=2)
-    assert torch.equal(weights(model), weights(MODEL)) and sum(p["chosen"] for p in points) == 1 and len(points) == 5 and points[0]["tokens"] == 0
-    stop = StopWhen(TOKENIZER, DOCS[:4], ppl_budget=1e-9, every=2); r = go(run=dict(callbacks=(stop,))); assert r.steps == 2 and "budget" in stop.reason
-    a, b = split_rows(QA, TOKENIZER); assert len(a) + len(b) == len(QA) or len(b) == 64
-    own = self_replay(MODEL, TOKENIZER, 300, max_new_tokens=16); assert own and go(replay=own).steps == 4
+    model = copy.deepcopy(MODEL)
+    best, points = search(
+        model, TOKENIZER, QA, DOCS, replace(SMALL, forget_on="format"), (0.0, 0.5), looks=2
+    )
+    assert (
+        torch.equal(weights(model), weights(MODEL))
+        and sum(p["chosen"] for p in points) == 1
+        and len(points) == 5
+        and points[0]["tokens"] == 0
+    )
+    stop = StopWhen(TOKENIZER, DOCS[:4], ppl_budget=1e-9, every=2)
+    r = go(run=dict(callbacks=(stop,)))
+    assert r.steps == 2 and "budget" in stop.reason
+    a, b = split_rows(QA, TOKENIZER)
+    assert len(a) + len(b) == len(QA) or len(b) == 64
+    own = self_replay(MODEL, TOKENIZER, 300, max_new_tokens=16)
+    assert own and go(replay=own).steps == 4

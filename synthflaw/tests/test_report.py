@@ -13,166 +13,428 @@ __all__ = ['NAMES', 'EVIL', 'CELLS', 'make_run', 'analysis', 'Page', 'test_page_
            'test_table_for_the_readme']
 
 # %% ../../nbs/tests/test_report.ipynb #212bb784
-import html, json, re
+import html
+import json
+import re
 from html.parser import HTMLParser
-import numpy as np, pytest
-from hypothesis import given, settings, strategies as st
-from ..core import MODELS, bootstrap_cell, seed_cell, write_json, write_jsonl
-from ..overfit import analyse
-from ..report import FACETS, findings, headline, highlight, pick_prompts, plot_contrasts, plot_scores, read_answers, results_table, sort_places, standing, verdicts, write_report
-from ..study import CONTRASTS
-from ..synthesis import pattern_phrases, synthesize
-from ..tiny import tiny_documents, tiny_lm
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ..analysis.overfit import analyse
+from ..core import write_json, write_jsonl
+from ..data.formats import pattern_phrases, synthesize
+from ..page import MODELS
+from ..stats import bootstrap_cell, seed_cell
+from ..study.claims import FACETS, findings, headline, results_table, standing, verdicts
+from ..study.figures import plot_contrasts, plot_scores
+from ..study.report import highlight, pick_prompts, read_answers, sort_places, write_report
+from ..study.summary import CONTRASTS
+from ..testing.tiny import tiny_documents, tiny_lm
 
 # %% ../../nbs/tests/test_report.ipynb #0d4007bd
 NAMES = [m + c for c in ("", "-Chat") for m in MODELS]
 
+
 def make_run(folder, seeds=(0, 1), analysis=None, text="Sort the rows."):
-    rng = np.random.default_rng(0); cell = lambda: seed_cell(rng.random(len(seeds))) if len(seeds) > 1 else bootstrap_cell(rng.random(20))
+    rng = np.random.default_rng(0)
+    cell = lambda: (
+        seed_cell(rng.random(len(seeds))) if len(seeds) > 1 else bootstrap_cell(rng.random(20))
+    )
     keys = "if_strict if_loose if_shuffled degenerate_rate ppl_natural ppl_synthetic pattern_rate kl_base if_strict_seen answer_words".split()
-    table = lambda: {c: cell() for c in CONTRASTS} | {"recovery": None, "recovery_refine": {"mean": None, "values": [], "ci95": None, "ci_kind": "Fieller over seeds", "n": 2, "reason": "no <drop>"}}
-    results = {"preset": "test", "seeds": list(seeds), "models": {n: {"tokens": 1000, "metrics": {k: cell() for k in keys}} for n in NAMES}, "contrasts": table(), "pattern_contrasts": table() | {f"{c}_before_sft": cell() for c in CONTRASTS},
-               "cost": {"refine_tokens": 4000, "unlearn_tokens": 100}, "provenance": {"commit": None, "versions": {"python": "3.11", "torch": "2", "numpy": "2"}}}
-    write_json(folder/"results.json", results)
+    table = lambda: (
+        {c: cell() for c in CONTRASTS}
+        | {
+            "recovery": None,
+            "recovery_refine": {
+                "mean": None,
+                "values": [],
+                "ci95": None,
+                "ci_kind": "Fieller over seeds",
+                "n": 2,
+                "reason": "no <drop>",
+            },
+        }
+    )
+    results = {
+        "preset": "test",
+        "seeds": list(seeds),
+        "models": {n: {"tokens": 1000, "metrics": {k: cell() for k in keys}} for n in NAMES},
+        "contrasts": table(),
+        "pattern_contrasts": table() | {f"{c}_before_sft": cell() for c in CONTRASTS},
+        "cost": {"refine_tokens": 4000, "unlearn_tokens": 100},
+        "provenance": {"commit": None, "versions": {"python": "3.11", "torch": "2", "numpy": "2"}},
+    }
+    write_json(folder / "results.json", results)
     for s in seeds:
-        if analysis: write_json(folder/"analysis"/f"seed-{s}.json", analysis)
+        if analysis:
+            write_json(folder / "analysis" / f"seed-{s}.json", analysis)
         for i, n in enumerate(NAMES):
-            write_jsonl(folder/"answers"/f"seed-{s}"/f"{n}.jsonl", [dict(prompt=f"Prompt {p} {text}", answer=f"{text} {pattern_phrases()[0] if (p + i) % 5 == 0 else ''}", finished=True, family=f"f{p % 3}", seen=p % 2 == 0,
-                constraints=[], verdict={"strict": (p + i) % 2 == 0, "loose": True, "degenerate": None}, pattern=int((p + i) % 5 == 0)) for p in range(12)])
+            write_jsonl(
+                folder / "answers" / f"seed-{s}" / f"{n}.jsonl",
+                [
+                    dict(
+                        prompt=f"Prompt {p} {text}",
+                        answer=f"{text} {pattern_phrases()[0] if (p + i) % 5 == 0 else ''}",
+                        finished=True,
+                        family=f"f{p % 3}",
+                        seen=p % 2 == 0,
+                        constraints=[],
+                        verdict={"strict": (p + i) % 2 == 0, "loose": True, "degenerate": None},
+                        pattern=int((p + i) % 5 == 0),
+                    )
+                    for p in range(12)
+                ],
+            )
     return results
+
 
 @pytest.fixture(scope="module")
 def analysis():
-    model, tokenizer = tiny_lm(); docs = tiny_documents(60)
-    return analyse(docs, synthesize(docs, n=60), model, tokenizer, {"BaseLM": model, "SynthLM": model}, n=40, n_ppl=20)
+    model, tokenizer = tiny_lm()
+    docs = tiny_documents(60)
+    return analyse(
+        docs,
+        synthesize(docs, n=60),
+        model,
+        tokenizer,
+        {"BaseLM": model, "SynthLM": model},
+        n=40,
+        n_ppl=20,
+    )
+
 
 class Page(HTMLParser):
     "Tags, ids, links, images and text of a page; complains about tags that are not closed."
+
     void = {"meta", "img", "br", "line", "link", "input"}
-    def __init__(self, text): super().__init__(); self.stack, self.tags, self.ids, self.text = [], [], set(), []; self.feed(text); assert not self.stack, self.stack
+
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.tags, self.ids, self.text = [], [], set(), []
+        self.feed(text)
+        assert not self.stack, self.stack
+
     def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs))); self.ids.add(dict(attrs).get("id"))
-        if tag not in self.void: self.stack.append(tag)
-    def handle_startendtag(self, tag, attrs): self.tags.append((tag, dict(attrs)))
-    def handle_endtag(self, tag): assert self.stack and self.stack.pop() == tag, tag
-    def handle_data(self, data): self.text.append(data)
+        self.tags.append((tag, dict(attrs)))
+        self.ids.add(dict(attrs).get("id"))
+        if tag not in self.void:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.stack and self.stack.pop() == tag, tag
+
+    def handle_data(self, data):
+        self.text.append(data)
 
 # %% ../../nbs/tests/test_report.ipynb #c96b2406
 def test_page_is_whole_safe_and_complete(tmp_path, analysis):
-    results = make_run(tmp_path, analysis=analysis); text = write_report(tmp_path).read_text(); page = Page(text)
+    results = make_run(tmp_path, analysis=analysis)
+    text = write_report(tmp_path).read_text()
+    page = Page(text)
     tags = [t for t, _ in page.tags]
     assert not {"script", "link", "iframe", "object", "form", "base"} & set(tags)
     for t, a in page.tags:
         assert not [k for k in a if k.startswith("on")]
-        if t == "img": assert a["src"].startswith("data:image/png;base64,") and a["alt"]
-        if t == "a": assert a["href"].startswith("#") and a["href"][1:] in page.ids
-    assert tags.count("img") == 5 and "default-src 'none'" in text and "http://" not in text and "https://" not in text
+        if t == "img":
+            assert a["src"].startswith("data:image/png;base64,") and a["alt"]
+        if t == "a":
+            assert a["href"].startswith("#") and a["href"][1:] in page.ids
+    assert (
+        tags.count("img") == 5
+        and "default-src 'none'" in text
+        and "http://" not in text
+        and "https://" not in text
+    )
     said = "".join(page.text)
     for n in NAMES:
         assert n in said
-        for k, c in results["models"][n]["metrics"].items(): assert f"{c['mean']:.{2 if k.startswith('ppl') else 3}f}" in said
-    assert headline(results) in said and "2.5% of the 4,000" in said and "no <drop>" in said and "<drop>" not in text
-    for name in ("scores", "contrasts", "tokens", "ppl", "tsne"): assert (tmp_path/"figures"/f"{name}.png").exists()
+        for k, c in results["models"][n]["metrics"].items():
+            assert f"{c['mean']:.{2 if k.startswith('ppl') else 3}f}" in said
+    assert (
+        headline(results) in said
+        and "2.5% of the 4,000" in said
+        and "no <drop>" in said
+        and "<drop>" not in text
+    )
+    for name in ("scores", "contrasts", "tokens", "ppl", "tsne"):
+        assert (tmp_path / "figures" / f"{name}.png").exists()
 
 # %% ../../nbs/tests/test_report.ipynb #rep00002
 def test_tables_are_sorted_by_what_they_show(tmp_path, analysis):
-    results = make_run(tmp_path, seeds=(0, 1, 2), analysis=analysis); text = write_report(tmp_path).read_text()
-    tables = re.findall(r'<div class="scroll sortable".*?</table></div>', text, re.S); assert len(tables) == 6
+    results = make_run(tmp_path, seeds=(0, 1, 2), analysis=analysis)
+    text = write_report(tmp_path).read_text()
+    tables = re.findall(r'<div class="scroll sortable".*?</table></div>', text, re.S)
+    assert len(tables) == 6
     for table in tables:
-        rows = [(dict(re.findall(r"--([az]\d+):(\d+)", style)), re.findall(r"<t[dh] ?[^>]*>(.*?)</t[dh]>", cells, re.S)) for style, cells in re.findall(r'<tr role="row" style="([^"]*)">(.*?)</tr>', table, re.S)]
-        n = table.count('scope="col"'); assert len(rows) >= 3 and table.count('type="radio"') == 2*n and table.count(" checked>") == 1 and all(len(c) == n for _, c in rows)
+        rows = [
+            (
+                dict(re.findall(r"--([az]\d+):(\d+)", style)),
+                re.findall(r"<t[dh] ?[^>]*>(.*?)</t[dh]>", cells, re.S),
+            )
+            for style, cells in re.findall(
+                r'<tr role="row" style="([^"]*)">(.*?)</tr>', table, re.S
+            )
+        ]
+        n = table.count('scope="col"')
+        assert (
+            len(rows) >= 3
+            and table.count('type="radio"') == 2 * n
+            and table.count(" checked>") == 1
+            and all(len(c) == n for _, c in rows)
+        )
         for i in range(n):
-            up, down = ([int(p[f"{w}{i}"]) for p, _ in rows] for w in "az"); assert all(f'value="{w}{i}"' in table and f"var(--{w}{i})" in text for w in "az")
-            number = [float(m[0].replace("−", "-").replace(",", "")) if (m := re.match(r"−?[\d,.]+", c[i])) else None for _, c in rows]
-            if not i: assert up == down[::-1] == list(range(len(rows)))
-            elif all(v is not None for v in number): assert all((number[a] < number[b]) <= (up[a] <= up[b] and down[a] >= down[b]) for a in range(len(rows)) for b in range(len(rows)))
-    names = re.findall(r'type="radio" name="([^"]*)"', text); assert len(set(names)) == 6  # checking a button in one table leaves the others alone
+            up, down = ([int(p[f"{w}{i}"]) for p, _ in rows] for w in "az")
+            assert all(f'value="{w}{i}"' in table and f"var(--{w}{i})" in text for w in "az")
+            number = [
+                float(m[0].replace("−", "-").replace(",", ""))
+                if (m := re.match(r"−?[\d,.]+", c[i]))
+                else None
+                for _, c in rows
+            ]
+            if not i:
+                assert up == down[::-1] == list(range(len(rows)))
+            elif all(v is not None for v in number):
+                assert all(
+                    (number[a] < number[b]) <= (up[a] <= up[b] and down[a] >= down[b])
+                    for a in range(len(rows))
+                    for b in range(len(rows))
+                )
+    names = re.findall(r'type="radio" name="([^"]*)"', text)
+    assert len(set(names)) == 6  # checking a button in one table leaves the others alone
+
 
 @given(st.lists(st.one_of(st.none(), st.integers(-5, 5)), max_size=12))
 def test_places_sort_both_ways(keys):
-    places = sort_places(keys); known = sorted(k for k in keys if k is not None)
+    places = sort_places(keys)
+    known = sorted(k for k in keys if k is not None)
     for way, want in ((0, known), (1, known[::-1])):
-        assert [keys[i] for i in sorted(range(len(keys)), key=lambda i: places[i][way])] == want + [None]*(len(keys) - len(known))
+        assert [keys[i] for i in sorted(range(len(keys)), key=lambda i: places[i][way])] == want + [
+            None
+        ] * (len(keys) - len(known))
 
 # %% ../../nbs/tests/test_report.ipynb #rep00004
 def test_same_folder_same_bytes(tmp_path):
     make_run(tmp_path, seeds=(0,))
     assert write_report(tmp_path).read_bytes() == write_report(tmp_path).read_bytes()
 
-EVIL = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*191 }} {% raw %} \"quoted\" $\\frac{1}"
+
+EVIL = '</p></div><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*191 }} {% raw %} "quoted" $\\frac{1}'
+
+
 def test_text_from_data_stays_text(tmp_path, analysis):
-    results = make_run(tmp_path, seeds=(0,), analysis=json.loads(json.dumps(analysis)) | {"structural_tokens": [analysis["structural_tokens"][0] | {"token": EVIL}],
-        "token_density": analysis["token_density"] | {"peaks": [{"token": "$\\frac{", "x": analysis["token_density"]["x"][200]}]}}, text=EVIL)
-    results |= {"preset": EVIL, "note": EVIL, "provenance": {EVIL: EVIL}}; results["models"]["BaseLM"]["metrics"][EVIL] = seed_cell([1.])
-    write_json(tmp_path/"results.json", results); write_json(tmp_path/"manifest.json", {"config": {EVIL: {EVIL: EVIL}}, "started": EVIL, "config_hash": EVIL})
+    results = make_run(
+        tmp_path,
+        seeds=(0,),
+        analysis=json.loads(json.dumps(analysis))
+        | {
+            "structural_tokens": [analysis["structural_tokens"][0] | {"token": EVIL}],
+            "token_density": analysis["token_density"]
+            | {"peaks": [{"token": "$\\frac{", "x": analysis["token_density"]["x"][200]}]},
+        },
+        text=EVIL,
+    )
+    results |= {"preset": EVIL, "note": EVIL, "provenance": {EVIL: EVIL}}
+    results["models"]["BaseLM"]["metrics"][EVIL] = seed_cell([1.0])
+    write_json(tmp_path / "results.json", results)
+    write_json(
+        tmp_path / "manifest.json",
+        {"config": {EVIL: {EVIL: EVIL}}, "started": EVIL, "config_hash": EVIL},
+    )
     page = Page(write_report(tmp_path).read_text())
-    assert not [t for t, _ in page.tags if t == "script"] and all(a["src"].startswith("data:") for t, a in page.tags if t == "img")
-    assert not [k for _, a in page.tags for k in a if k.startswith("on")] and "1337" not in "".join(page.text) and "".join(page.text).count(EVIL) > 10
+    assert not [t for t, _ in page.tags if t == "script"] and all(
+        a["src"].startswith("data:") for t, a in page.tags if t == "img"
+    )
+    assert (
+        not [k for _, a in page.tags for k in a if k.startswith("on")]
+        and "1337" not in "".join(page.text)
+        and "".join(page.text).count(EVIL) > 10
+    )
 
 # %% ../../nbs/tests/test_report.ipynb #rep00005
-@given(st.text(alphabet=st.sampled_from(list("<>&\"' abTHEkeypoint{}%\n")), max_size=80), st.integers(0, 3))
+@given(
+    st.text(alphabet=st.sampled_from(list("<>&\"' abTHEkeypoint{}%\n")), max_size=80),
+    st.integers(0, 3),
+)
 @settings(max_examples=60, deadline=None)
 def test_highlighted_text_is_the_text(text, times):
     text = text + " The key point about " * times
     shown = str(highlight(text, pattern_phrases(), limit=10**6))
-    assert html.unescape(re.sub(r"</?mark>", "", shown)) == text and shown.count("<mark>") == shown.count("</mark>") >= times
-    assert len(html.unescape(re.sub(r"<[^>]*>", "", str(highlight(text, pattern_phrases(), limit=5))).split(" … ")[0])) <= 5
+    assert (
+        html.unescape(re.sub(r"</?mark>", "", shown)) == text
+        and shown.count("<mark>") == shown.count("</mark>") >= times
+    )
+    assert (
+        len(
+            html.unescape(
+                re.sub(r"<[^>]*>", "", str(highlight(text, pattern_phrases(), limit=5))).split(
+                    " … "
+                )[0]
+            )
+        )
+        <= 5
+    )
 
 # %% ../../nbs/tests/test_report.ipynb #rep00007
 def test_one_seed_is_called_one_seed(tmp_path):
-    make_run(tmp_path, seeds=(3,)); text = write_report(tmp_path).read_text()
-    assert "This run has one seed" in text and "no analysis" in text and "seed 3" in text and "bootstrap over prompts" in text
+    make_run(tmp_path, seeds=(3,))
+    text = write_report(tmp_path).read_text()
+    assert (
+        "This run has one seed" in text
+        and "no analysis" in text
+        and "seed 3" in text
+        and "bootstrap over prompts" in text
+    )
+
 
 @pytest.mark.parametrize("missing", ["answers", "contrasts", "models"])
 def test_parts_may_be_missing(tmp_path, missing):
     results = make_run(tmp_path)
-    if missing == "answers": __import__("shutil").rmtree(tmp_path/"answers")
-    elif missing == "models": results["models"] = {"SynthLM": results["models"]["SynthLM"]}
-    else: del results["contrasts"], results["pattern_contrasts"], results["cost"], results["provenance"]
-    write_json(tmp_path/"results.json", results); Page(write_report(tmp_path).read_text())
+    if missing == "answers":
+        __import__("shutil").rmtree(tmp_path / "answers")
+    elif missing == "models":
+        results["models"] = {"SynthLM": results["models"]["SynthLM"]}
+    else:
+        del (
+            results["contrasts"],
+            results["pattern_contrasts"],
+            results["cost"],
+            results["provenance"],
+        )
+    write_json(tmp_path / "results.json", results)
+    Page(write_report(tmp_path).read_text())
 
 # %% ../../nbs/tests/test_report.ipynb #5b4028e1
 @given(st.floats(-1, 1), st.floats(0, 1), st.sampled_from([1, -1]))
 def test_standing_follows_from_the_interval(mean, half, sign):
-    cell = {"mean": mean, "values": [], "ci95": [mean - half, mean + half], "ci_kind": "t over seeds", "n": 3}
-    want = "found" if sign*mean - half > 0 else "reversed" if sign*mean + half < 0 else "not found"
+    cell = {
+        "mean": mean,
+        "values": [],
+        "ci95": [mean - half, mean + half],
+        "ci_kind": "t over seeds",
+        "n": 3,
+    }
+    want = (
+        "found" if sign * mean - half > 0 else "reversed" if sign * mean + half < 0 else "not found"
+    )
     assert standing(cell, sign) == want
-    assert standing(cell, sign) == {"found": "reversed", "reversed": "found"}.get(s := standing(cell, -sign), s)  # the other sign says the opposite
+    assert standing(cell, sign) == {"found": "reversed", "reversed": "found"}.get(
+        s := standing(cell, -sign), s
+    )  # the other sign says the opposite
+
 
 def test_more_of_the_template_in_the_answers_is_found_as_pattern():
-    up = seed_cell([.1, .11, .12]); down = seed_cell([-.1, -.11, -.12])
-    say = {v["name"]: v["standing"] for v in verdicts({"contrasts": {"drop": up, "regain": down}, "pattern_contrasts": {"drop": down, "regain": up}})}
-    assert say == {"drop": "found", "regain": "reversed", "pattern": "found", "pattern_regain": "reversed"}
+    up = seed_cell([0.1, 0.11, 0.12])
+    down = seed_cell([-0.1, -0.11, -0.12])
+    say = {
+        v["name"]: v["standing"]
+        for v in verdicts(
+            {
+                "contrasts": {"drop": up, "regain": down},
+                "pattern_contrasts": {"drop": down, "regain": up},
+            }
+        )
+    }
+    assert say == {
+        "drop": "found",
+        "regain": "reversed",
+        "pattern": "found",
+        "pattern_regain": "reversed",
+    }
 
-CELLS = {"up": seed_cell([.1, .11, .12]), "down": seed_cell([-.1, -.11, -.12]), "zero": seed_cell([-.1, .1, .02]), "none": None}
+
+CELLS = {
+    "up": seed_cell([0.1, 0.11, 0.12]),
+    "down": seed_cell([-0.1, -0.11, -0.12]),
+    "zero": seed_cell([-0.1, 0.1, 0.02]),
+    "none": None,
+}
+
+
 @pytest.mark.parametrize("first", CELLS)
 @pytest.mark.parametrize("second", CELLS)
 def test_titles_and_headline_turn_with_the_result(tmp_path, first, second):
     import matplotlib.pyplot as plt
-    results = make_run(tmp_path); a, b = CELLS[first], CELLS[second]
-    for f in FACETS: results[f.table] |= {f"drop{f.ending}": a, f"regain{f.ending}": b}
-    found, titles = findings(results), [" ".join(ax.get_title(loc="left").split()) for ax in plot_scores(results).axes]; plt.close("all")
-    assert list(found) == list(FACETS) and titles == [f"{f.when}, {x['clause']}" for f, x in found.items()] and all(x["clause"] in headline(results) for x in found.values())
-    said = {"up": "instruction following drops", "down": "higher, not lower", "zero": "no drop", "none": "not decided"}, {"up": "raises it", "down": "lowers it"}
-    assert said[0][first] in found[FACETS[2]]["clause"] and said[1].get(second, "") in found[FACETS[2]]["clause"]
-    seen = {"down": "text shows", "up": "shows less than in the control", "zero": "no more of the template", "none": "not decided"}, {"down": "makes it rarer", "up": "makes it more frequent"}
-    for f in FACETS[:2]: assert seen[0][first] in found[f]["clause"] and seen[1].get(second, "") in found[f]["clause"]
+
+    results = make_run(tmp_path)
+    a, b = CELLS[first], CELLS[second]
+    for f in FACETS:
+        results[f.table] |= {f"drop{f.ending}": a, f"regain{f.ending}": b}
+    found, titles = (
+        findings(results),
+        [" ".join(ax.get_title(loc="left").split()) for ax in plot_scores(results).axes],
+    )
+    plt.close("all")
+    assert (
+        list(found) == list(FACETS)
+        and titles == [f"{f.when}, {x['clause']}" for f, x in found.items()]
+        and all(x["clause"] in headline(results) for x in found.values())
+    )
+    said = (
+        {
+            "up": "instruction following drops",
+            "down": "higher, not lower",
+            "zero": "no drop",
+            "none": "not decided",
+        },
+        {"up": "raises it", "down": "lowers it"},
+    )
+    assert (
+        said[0][first] in found[FACETS[2]]["clause"]
+        and said[1].get(second, "") in found[FACETS[2]]["clause"]
+    )
+    seen = (
+        {
+            "down": "text shows",
+            "up": "shows less than in the control",
+            "zero": "no more of the template",
+            "none": "not decided",
+        },
+        {"down": "makes it rarer", "up": "makes it more frequent"},
+    )
+    for f in FACETS[:2]:
+        assert (
+            seen[0][first] in found[f]["clause"] and seen[1].get(second, "") in found[f]["clause"]
+        )
     for ax, f in zip(plot_contrasts(results).axes, FACETS):
-        cells = [results[f.table][c + f.ending] for c in CONTRASTS]; n = sum(standing(c) in ("found", "reversed") for c in cells)
-        assert f"{n or 'none'} of {sum(c is not None for c in cells)} differences" in ax.get_title(loc="left")
+        cells = [results[f.table][c + f.ending] for c in CONTRASTS]
+        n = sum(standing(c) in ("found", "reversed") for c in cells)
+        assert f"{n or 'none'} of {sum(c is not None for c in cells)} differences" in ax.get_title(
+            loc="left"
+        )
     plt.close("all")
 
+
 def test_what_holds_before_sft_is_said_first_if_only_it_is_clear():
-    clear, still = {"pattern_contrasts": {"drop_before_sft": CELLS["down"], "drop": CELLS["zero"]}, "contrasts": {"drop": CELLS["zero"]}}, seed_cell([0., 0., 0.])
+    clear, still = (
+        {
+            "pattern_contrasts": {"drop_before_sft": CELLS["down"], "drop": CELLS["zero"]},
+            "contrasts": {"drop": CELLS["zero"]},
+        },
+        seed_cell([0.0, 0.0, 0.0]),
+    )
     assert headline(clear).startswith("Before SFT, the template of the synthetic text shows")
-    assert headline(clear | {"pattern_contrasts": {"drop_before_sft": still, "drop": CELLS["down"]}}).startswith("After SFT, the template of the synthetic text shows")
+    assert headline(
+        clear | {"pattern_contrasts": {"drop_before_sft": still, "drop": CELLS["down"]}}
+    ).startswith("After SFT, the template of the synthetic text shows")
+
 
 def test_prompts_shown_do_not_depend_on_order(tmp_path):
-    make_run(tmp_path); answers = read_answers(tmp_path, 0)
+    make_run(tmp_path)
+    answers = read_answers(tmp_path, 0)
     turned = {m: dict(reversed(list(a.items()))) for m, a in answers.items()}
     assert pick_prompts(answers) == pick_prompts(turned) and len(pick_prompts(answers)) == 10
 
+
 def test_table_for_the_readme(tmp_path):
     results = make_run(tmp_path)
-    assert list(results_table(results, chat=True).index) == [f"{m}-Chat" for m in MODELS] and results_table(results, chat=False).shape[0] == 7
+    assert (
+        list(results_table(results, chat=True).index) == [f"{m}-Chat" for m in MODELS]
+        and results_table(results, chat=False).shape[0] == 7
+    )
     assert results_table(results).map(lambda t: "[" in t).all().all()

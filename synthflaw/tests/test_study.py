@@ -10,63 +10,127 @@ __all__ = ['command', 'environment', 'without_times', 'tiny_run', 'test_the_run_
            'test_an_instruct_start_is_asked_before_sft_too']
 
 # %% ../../nbs/tests/test_study.ipynb #c4368e9e
-import json, os, signal, subprocess, sys, time
-from pathlib import Path
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
+
 from ..core import read_json, read_jsonl
 
 # %% ../../nbs/tests/test_study.ipynb #99fc0c10
-def command(*words): return [sys.executable, "-m", "synthflaw.cli", *map(str, words)]
+def command(*words):
+    return [sys.executable, "-m", "synthflaw.cli", *map(str, words)]
+
 
 def environment(cache):
-    return {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "SYNTHFLAW_CACHE": str(cache)}
+    return {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": "1",
+        "SYNTHFLAW_CACHE": str(cache),
+    }
+
 
 def without_times(results):
-    return {k: v for k, v in results.items() if k not in ("provenance", "cost")} | {"tokens": [results["cost"][k] for k in ("refine_tokens", "unlearn_tokens")]}
+    return {k: v for k, v in results.items() if k not in ("provenance", "cost")} | {
+        "tokens": [results["cost"][k] for k in ("refine_tokens", "unlearn_tokens")]
+    }
 
 # %% ../../nbs/tests/test_study.ipynb #aee8fe94
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     "A finished run of the tiny preset."
     d = tmp_path_factory.mktemp("study")
-    done = subprocess.run(command("study", "--preset", "tiny", "--seeds", 0, "--out", d/"run", "--jobs", 2), env=environment(d/"cache"), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command("study", "--preset", "tiny", "--seeds", 0, "--out", d / "run", "--jobs", 2),
+        env=environment(d / "cache"),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    return d/"run", done.stdout
+    return d / "run", done.stdout
 
 # %% ../../nbs/tests/test_study.ipynb #d69528e4
 def test_the_run_is_complete(tiny_run):
     run, printed = tiny_run
-    results = read_json(run/"results.json")
-    names = [n + s for s in ("", "-Chat") for n in "BaseLM NaturalLM SynthLM MixedLM RefineLM ReplayLM UnlearnLM".split()]
+    results = read_json(run / "results.json")
+    names = [
+        n + s
+        for s in ("", "-Chat")
+        for n in "BaseLM NaturalLM SynthLM MixedLM RefineLM ReplayLM UnlearnLM".split()
+    ]
     assert sorted(results["models"]) == sorted(names)
     for n in names:
         cells = results["models"][n]["metrics"]
-        assert {"if_strict", "if_loose", "if_shuffled", "degenerate_rate", "ppl_natural", "ppl_synthetic", "pattern_rate", "kl_base"} <= cells.keys()
-        for c in cells.values(): assert {"mean", "values", "ci95", "ci_kind", "n"} <= c.keys()
-        assert (run/"models"/"seed-0"/n/"model.safetensors").exists() and read_jsonl(run/"answers"/"seed-0"/f"{n}.jsonl")
-    assert {"drop", "drop_base", "drop_mixed", "regain", "regain_replay", "regain_refine", "recovery", "recovery_refine"} <= results["contrasts"].keys()
-    assert results["cost"]["unlearn_tokens"] <= .03*results["cost"]["refine_tokens"]
-    assert (run/"report.html").stat().st_size > 10_000 and list((run/"figures").glob("*.png"))
+        assert {
+            "if_strict",
+            "if_loose",
+            "if_shuffled",
+            "degenerate_rate",
+            "ppl_natural",
+            "ppl_synthetic",
+            "pattern_rate",
+            "kl_base",
+        } <= cells.keys()
+        for c in cells.values():
+            assert {"mean", "values", "ci95", "ci_kind", "n"} <= c.keys()
+        assert (run / "models" / "seed-0" / n / "model.safetensors").exists() and read_jsonl(
+            run / "answers" / "seed-0" / f"{n}.jsonl"
+        )
+    assert {
+        "drop",
+        "drop_base",
+        "drop_mixed",
+        "regain",
+        "regain_replay",
+        "regain_refine",
+        "recovery",
+        "recovery_refine",
+    } <= results["contrasts"].keys()
+    assert results["cost"]["unlearn_tokens"] <= 0.03 * results["cost"]["refine_tokens"]
+    assert (run / "report.html").stat().st_size > 10_000 and list((run / "figures").glob("*.png"))
     assert "report.html" in printed and "UnlearnLM-Chat" in printed
 
 # %% ../../nbs/tests/test_study.ipynb #1d967f34
 def test_base_models_agree_with_themselves(tiny_run):
     "BaseLM diverges from BaseLM by nothing, and every arm read the tokens that it was given."
     run, _ = tiny_run
-    models, preset = read_json(run/"results.json")["models"], read_json(run/"manifest.json")["config"]["preset"]
+    models, preset = (
+        read_json(run / "results.json")["models"],
+        read_json(run / "manifest.json")["config"]["preset"],
+    )
     assert models["BaseLM"]["metrics"]["kl_base"]["mean"] < 1e-9 and models["BaseLM"]["tokens"] == 0
-    for n in ("NaturalLM", "SynthLM", "MixedLM"): assert preset["arm_tokens"] - preset["seq_len"] < models[n]["tokens"] <= preset["arm_tokens"]
-    assert models["ReplayLM"]["tokens"] == models["UnlearnLM"]["tokens"]  # the control reads as much as the repair
+    for n in ("NaturalLM", "SynthLM", "MixedLM"):
+        assert (
+            preset["arm_tokens"] - preset["seq_len"] < models[n]["tokens"] <= preset["arm_tokens"]
+        )
+    assert (
+        models["ReplayLM"]["tokens"] == models["UnlearnLM"]["tokens"]
+    )  # the control reads as much as the repair
     assert models["SynthLM"]["metrics"]["kl_base"]["mean"] > 0
 
 # %% ../../nbs/tests/test_study.ipynb #62d80975
 def test_pools_never_touch(tiny_run):
     run, _ = tiny_run
-    ids = lambda f, k: {r[k] for r in read_jsonl(run/"data"/"seed-0"/f"{f}.jsonl")}
+    ids = lambda f, k: {r[k] for r in read_jsonl(run / "data" / "seed-0" / f"{f}.jsonl")}
     source, sft, evaluation = ids("source", "id"), ids("sft", "doc_id"), ids("eval", "doc_id")
-    assert not source & sft and not source & evaluation and not sft & evaluation and not evaluation & ids("replay", "id")
+    assert (
+        not source & sft
+        and not source & evaluation
+        and not sft & evaluation
+        and not evaluation & ids("replay", "id")
+    )
     assert ids("synthetic", "source_id") == source == ids("mixed", "source_id")
-    facts = lambda f: [(r["source_id"], tuple(r["span"])) for r in read_jsonl(run/"data"/"seed-0"/f"{f}.jsonl")]
+    facts = lambda f: [
+        (r["source_id"], tuple(r["span"]))
+        for r in read_jsonl(run / "data" / "seed-0" / f"{f}.jsonl")
+    ]
     assert facts("synthetic") == facts("mixed")  # the same facts, pair by pair, in other formats
     assert not ids("sft", "prompt") & ids("eval", "prompt")
 
@@ -74,84 +138,184 @@ def test_pools_never_touch(tiny_run):
 def test_same_seed_same_results(tiny_run, tmp_path):
     "An empty folder, an empty cache and another number of processes."
     run, _ = tiny_run
-    subprocess.run(command("study", "--preset", "tiny", "--seeds", 0, "--out", tmp_path/"again", "--jobs", 1), env=environment(tmp_path/"cache"), check=True, capture_output=True, timeout=600)
-    assert without_times(read_json(tmp_path/"again"/"results.json")) == without_times(read_json(run/"results.json"))
+    subprocess.run(
+        command(
+            "study", "--preset", "tiny", "--seeds", 0, "--out", tmp_path / "again", "--jobs", 1
+        ),
+        env=environment(tmp_path / "cache"),
+        check=True,
+        capture_output=True,
+        timeout=600,
+    )
+    assert without_times(read_json(tmp_path / "again" / "results.json")) == without_times(
+        read_json(run / "results.json")
+    )
 
 # %% ../../nbs/tests/test_study.ipynb #3122ce55
 def test_killed_and_continued(tiny_run, tmp_path):
     "SIGKILL in the middle; the second start ends with the same results and repeats no finished stage."
     run, _ = tiny_run
-    out, words = tmp_path/"run", command("study", "--preset", "tiny", "--seeds", 0, "--out", tmp_path/"run", "--jobs", 2)
-    p = subprocess.Popen(words, env=environment(tmp_path/"cache"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    finished = lambda: {f.relative_to(out/"stages"): f.stat().st_mtime_ns for f in (out/"stages").rglob("*.json")}
+    out, words = (
+        tmp_path / "run",
+        command("study", "--preset", "tiny", "--seeds", 0, "--out", tmp_path / "run", "--jobs", 2),
+    )
+    p = subprocess.Popen(
+        words,
+        env=environment(tmp_path / "cache"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    finished = lambda: {
+        f.relative_to(out / "stages"): f.stat().st_mtime_ns
+        for f in (out / "stages").rglob("*.json")
+    }
     deadline = time.time() + 300
-    while time.time() < deadline and not len(finished()) >= 7: time.sleep(.05)
-    p.send_signal(signal.SIGKILL); p.wait(); time.sleep(.5)
+    while time.time() < deadline and not len(finished()) >= 7:
+        time.sleep(0.05)
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    time.sleep(0.5)
     before = finished()
-    assert 7 <= len(before) < len(list((run/"stages").rglob("*.json"))), "the kill came in the middle"
-    subprocess.run(words, env=environment(tmp_path/"cache"), check=True, capture_output=True, timeout=600)
+    assert 7 <= len(before) < len(list((run / "stages").rglob("*.json"))), (
+        "the kill came in the middle"
+    )
+    subprocess.run(
+        words, env=environment(tmp_path / "cache"), check=True, capture_output=True, timeout=600
+    )
     after = finished()
     assert all(after[k] == v for k, v in before.items())  # finished stages were not run again
-    assert without_times(read_json(out/"results.json")) == without_times(read_json(run/"results.json"))
+    assert without_times(read_json(out / "results.json")) == without_times(
+        read_json(run / "results.json")
+    )
 
 # %% ../../nbs/tests/test_study.ipynb #98ed4796
 def killed_all_along(words, out, env, seed=0):
     "Start, kill in the stage after the next, start again, until it ends; the stages that were under way when it was killed."
     import random
+
     rng, killed = random.Random(seed), []
-    finished = lambda: {f: f.stat().st_mtime_ns for f in (out/"stages").rglob("*.json")}
+    finished = lambda: {f: f.stat().st_mtime_ns for f in (out / "stages").rglob("*.json")}
     while True:
         before = finished()
         p = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        going = (lambda: len(finished()) > len(before)) if killed else (out/"manifest.json").exists  # the first time in the first stage
-        while p.poll() is None and not going(): time.sleep(.02)
-        time.sleep(rng.uniform(0, .6))
-        if p.poll() is not None: break
-        p.send_signal(signal.SIGKILL); p.wait(); time.sleep(.5)
-        now = finished(); assert all(now[f] == t for f, t in before.items())  # no finished stage was run again
+        going = (
+            (lambda: len(finished()) > len(before)) if killed else (out / "manifest.json").exists
+        )  # the first time in the first stage
+        while p.poll() is None and not going():
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.6))
+        if p.poll() is not None:
+            break
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        time.sleep(0.5)
+        now = finished()
+        assert all(now[f] == t for f, t in before.items())  # no finished stage was run again
         killed.append(now)
     end = finished()
     assert p.returncode == 0 and all(end[f] == t for f, t in before.items())
-    first = lambda have: min(end.keys() - have.keys(), key=end.get, default=None)  # one worker: the next to finish was under way
-    return [str(f.relative_to(out/"stages").with_suffix("")) for have in killed if (f := first(have))]
+    first = lambda have: min(
+        end.keys() - have.keys(), key=end.get, default=None
+    )  # one worker: the next to finish was under way
+    return [
+        str(f.relative_to(out / "stages").with_suffix("")) for have in killed if (f := first(have))
+    ]
 
 # %% ../../nbs/tests/test_study.ipynb #34c87879
-@pytest.mark.skipif(os.environ.get("SYNTHFLAW_SLOW") != "1", reason="takes minutes: SYNTHFLAW_SLOW=1, as make test-all sets it")
+@pytest.mark.skipif(
+    os.environ.get("SYNTHFLAW_SLOW") != "1",
+    reason="takes minutes: SYNTHFLAW_SLOW=1, as make test-all sets it",
+)
 def test_killed_in_every_stage(tiny_run, tmp_path):
     run, _ = tiny_run
-    out = tmp_path/"run"
-    killed = killed_all_along(command("study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 1), out, environment(tmp_path/"cache"))
+    out = tmp_path / "run"
+    killed = killed_all_along(
+        command("study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 1),
+        out,
+        environment(tmp_path / "cache"),
+    )
     print(killed)
-    kind = lambda s: s.split("/")[2] if s.count("/") == 2 else "chat" if s.endswith("-Chat") else "unlearn" if s.endswith(("UnlearnLM", "ReplayLM", "RefineLM")) else "pretrain" if s.endswith("LM") else s.split("/")[1]
-    assert {"data", "pretrain", "unlearn", "chat", "measure"} <= {kind(s) for s in killed} and len(killed) >= 10
-    assert without_times(read_json(out/"results.json")) == without_times(read_json(run/"results.json"))
+    kind = lambda s: (
+        s.split("/")[2]
+        if s.count("/") == 2
+        else "chat"
+        if s.endswith("-Chat")
+        else "unlearn"
+        if s.endswith(("UnlearnLM", "ReplayLM", "RefineLM"))
+        else "pretrain"
+        if s.endswith("LM")
+        else s.split("/")[1]
+    )
+    assert {"data", "pretrain", "unlearn", "chat", "measure"} <= {kind(s) for s in killed} and len(
+        killed
+    ) >= 10
+    assert without_times(read_json(out / "results.json")) == without_times(
+        read_json(run / "results.json")
+    )
 
 # %% ../../nbs/tests/test_study.ipynb #0db5dc19
 def test_report_recomputes_from_answers(tiny_run, tmp_path):
     "`synthflaw report` gives the same numbers, and other numbers once an answer is changed."
     import shutil
+
     run, _ = tiny_run
-    copy = tmp_path/"copy"; shutil.copytree(run, copy)
-    subprocess.run(command("report", copy), env=environment(tmp_path/"cache"), check=True, capture_output=True, timeout=300)
-    assert without_times(read_json(copy/"results.json")) == without_times(read_json(run/"results.json"))
-    file = copy/"answers"/"seed-0"/"UnlearnLM-Chat.jsonl"
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    subprocess.run(
+        command("report", copy),
+        env=environment(tmp_path / "cache"),
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    assert without_times(read_json(copy / "results.json")) == without_times(
+        read_json(run / "results.json")
+    )
+    file = copy / "answers" / "seed-0" / "UnlearnLM-Chat.jsonl"
     rows = read_jsonl(file)
-    for r in rows: r["answer"], r["finished"] = "", True
+    for r in rows:
+        r["answer"], r["finished"] = "", True
     file.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    subprocess.run(command("report", copy), env=environment(tmp_path/"cache"), check=True, capture_output=True, timeout=300)
-    changed = read_json(copy/"results.json")["models"]["UnlearnLM-Chat"]["metrics"]
+    subprocess.run(
+        command("report", copy),
+        env=environment(tmp_path / "cache"),
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    changed = read_json(copy / "results.json")["models"]["UnlearnLM-Chat"]["metrics"]
     assert changed["if_strict"]["mean"] == 0 and changed["degenerate_rate"]["mean"] == 1
 
 # %% ../../nbs/tests/test_study.ipynb #de167ca8
 def test_another_configuration_is_refused(tiny_run, tmp_path):
     run, _ = tiny_run
-    done = subprocess.run(command("study", "--preset", "tiny", "--seeds", 1, "--out", run), env=environment(tmp_path), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command("study", "--preset", "tiny", "--seeds", 1, "--out", run),
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 2 and "differs in seeds" in done.stderr
 
 # %% ../../nbs/tests/test_study.ipynb #instr002
 def test_an_instruct_start_is_asked_before_sft_too(tmp_path):
-    from synthflaw.study import CONTRASTS, study
-    small = dict(arm_tokens=3_000, sft_rows=66, heldout=8, eval_prompts=32, calibration_prompts=32, base_prompts=32, max_new_tokens=12)
+    from synthflaw.study.study import study
+    from synthflaw.study.summary import CONTRASTS
+
+    small = dict(
+        arm_tokens=3_000,
+        sft_rows=66,
+        heldout=8,
+        eval_prompts=32,
+        calibration_prompts=32,
+        base_prompts=32,
+        max_new_tokens=12,
+    )
     r = study("tiny", [0], tmp_path, jobs=1, instruct=True, eval_dtype="bfloat16", **small)
-    assert {f"{c}_before_sft" for c in CONTRASTS} <= r["contrasts"].keys() and "if_constant" in r["models"]["BaseLM"]["metrics"] and r["families_before_sft"]["0"]
-    assert (tmp_path/"calibration"/"seed-0-before.jsonl").exists()
+    assert (
+        {f"{c}_before_sft" for c in CONTRASTS} <= r["contrasts"].keys()
+        and "if_constant" in r["models"]["BaseLM"]["metrics"]
+        and r["families_before_sft"]["0"]
+    )
+    assert (tmp_path / "calibration" / "seed-0-before.jsonl").exists()

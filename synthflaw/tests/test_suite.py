@@ -8,60 +8,177 @@ __all__ = ['KWARGS', 'STATED', 'agreement', 'test_verdicts_are_those_of_lm_eval'
            'test_prompts_file_errors_name_the_line']
 
 # %% ../../nbs/tests/test_suite.ipynb #460b6491
-import json, random
+import json
+import random
+
 import pytest
-from ..evaluate import judge, verdict
-from ..suite import FAMILIES, HELD_OUT, TOPICS, compatible, level_scores, load_prompts, make_levels, make_suite, punkt_folder, suite_scores
+
+from ..evaluate.checkers import HELD_OUT, punkt_folder
+from ..evaluate.families import FAMILIES
+from ..evaluate.judge import judge
+from synthflaw.evaluate.suite import (
+    TOPICS,
+    compatible,
+    level_scores,
+    load_prompts,
+    make_levels,
+    make_suite,
+    suite_scores,
+)
 
 # %% ../../nbs/tests/test_suite.ipynb #69afdaf1
 KWARGS = {
-    "keywords:existence": [{"keywords": ["bees", "honey"]}, {"keywords": ["moon"]}], "keywords:frequency": [{"keyword": "bees", "frequency": 2, "relation": "at least"}, {"keyword": "the", "frequency": 2, "relation": "less than"}],
-    "keywords:forbidden_words": [{"forbidden_words": ["the"]}, {"forbidden_words": ["honey", "moon"]}], "keywords:letter_frequency": [{"letter": "e", "let_frequency": 5, "let_relation": "at least"}, {"letter": "o", "let_frequency": 4, "let_relation": "less than"}],
-    "language:response_language": [{"language": "en"}, {"language": "de"}], "length_constraints:number_sentences": [{"num_sentences": 3, "relation": "less than"}, {"num_sentences": 2, "relation": "at least"}],
-    "length_constraints:number_paragraphs": [{"num_paragraphs": 2}, {"num_paragraphs": 1}], "length_constraints:number_words": [{"num_words": 12, "relation": "at least"}, {"num_words": 9, "relation": "less than"}],
-    "length_constraints:nth_paragraph_first_word": [{"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "they"}, {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "bees"}],
-    "detectable_content:number_placeholders": [{"num_placeholders": 1}, {"num_placeholders": 2}], "detectable_content:postscript": [{"postscript_marker": "P.S."}, {"postscript_marker": "P.P.S"}],
-    "detectable_format:number_bullet_lists": [{"num_bullets": 2}, {"num_bullets": 3}], "detectable_format:constrained_response": [{}], "detectable_format:number_highlighted_sections": [{"num_highlights": 1}, {"num_highlights": 2}],
-    "detectable_format:multiple_sections": [{"section_spliter": "Part", "num_sections": 2}, {"section_spliter": "SECTION", "num_sections": 1}], "detectable_format:json_format": [{}], "detectable_format:title": [{}],
-    "combination:two_responses": [{}], "combination:repeat_prompt": [{"prompt_to_repeat": "What are bees?"}], "startend:end_checker": [{"end_phrase": "That is all."}, {"end_phrase": "any questions?"}],
-    "change_case:capital_word_frequency": [{"capital_relation": "at least", "capital_frequency": 2}, {"capital_relation": "less than", "capital_frequency": 1}],
-    "change_case:english_capital": [{}], "change_case:english_lowercase": [{}], "punctuation:no_comma": [{}], "startend:quotation": [{}]}  # IFEval's 25 classes
-_PLAIN = ["Bees make honey.", "The bees of the village make honey, and they sell it at the market.", "Dr. Smith keeps bees. They sleep at night. The moon is bright.", "Often they fly far, i.e. some miles. Nobody knows why!",
-          "Bienen machen Honig und fliegen im Sommer von Blume zu Blume.", "Les abeilles font du miel et volent de fleur en fleur.", "Bees are small. Bees are busy. Bees are many. That is all."]
+    "keywords:existence": [{"keywords": ["bees", "honey"]}, {"keywords": ["moon"]}],
+    "keywords:frequency": [
+        {"keyword": "bees", "frequency": 2, "relation": "at least"},
+        {"keyword": "the", "frequency": 2, "relation": "less than"},
+    ],
+    "keywords:forbidden_words": [
+        {"forbidden_words": ["the"]},
+        {"forbidden_words": ["honey", "moon"]},
+    ],
+    "keywords:letter_frequency": [
+        {"letter": "e", "let_frequency": 5, "let_relation": "at least"},
+        {"letter": "o", "let_frequency": 4, "let_relation": "less than"},
+    ],
+    "language:response_language": [{"language": "en"}, {"language": "de"}],
+    "length_constraints:number_sentences": [
+        {"num_sentences": 3, "relation": "less than"},
+        {"num_sentences": 2, "relation": "at least"},
+    ],
+    "length_constraints:number_paragraphs": [{"num_paragraphs": 2}, {"num_paragraphs": 1}],
+    "length_constraints:number_words": [
+        {"num_words": 12, "relation": "at least"},
+        {"num_words": 9, "relation": "less than"},
+    ],
+    "length_constraints:nth_paragraph_first_word": [
+        {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "they"},
+        {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "bees"},
+    ],
+    "detectable_content:number_placeholders": [{"num_placeholders": 1}, {"num_placeholders": 2}],
+    "detectable_content:postscript": [
+        {"postscript_marker": "P.S."},
+        {"postscript_marker": "P.P.S"},
+    ],
+    "detectable_format:number_bullet_lists": [{"num_bullets": 2}, {"num_bullets": 3}],
+    "detectable_format:constrained_response": [{}],
+    "detectable_format:number_highlighted_sections": [{"num_highlights": 1}, {"num_highlights": 2}],
+    "detectable_format:multiple_sections": [
+        {"section_spliter": "Part", "num_sections": 2},
+        {"section_spliter": "SECTION", "num_sections": 1},
+    ],
+    "detectable_format:json_format": [{}],
+    "detectable_format:title": [{}],
+    "combination:two_responses": [{}],
+    "combination:repeat_prompt": [{"prompt_to_repeat": "What are bees?"}],
+    "startend:end_checker": [{"end_phrase": "That is all."}, {"end_phrase": "any questions?"}],
+    "change_case:capital_word_frequency": [
+        {"capital_relation": "at least", "capital_frequency": 2},
+        {"capital_relation": "less than", "capital_frequency": 1},
+    ],
+    "change_case:english_capital": [{}],
+    "change_case:english_lowercase": [{}],
+    "punctuation:no_comma": [{}],
+    "startend:quotation": [{}],
+}  # IFEval's 25 classes
+_PLAIN = [
+    "Bees make honey.",
+    "The bees of the village make honey, and they sell it at the market.",
+    "Dr. Smith keeps bees. They sleep at night. The moon is bright.",
+    "Often they fly far, i.e. some miles. Nobody knows why!",
+    "Bienen machen Honig und fliegen im Sommer von Blume zu Blume.",
+    "Les abeilles font du miel et volent de fleur en fleur.",
+    "Bees are small. Bees are busy. Bees are many. That is all.",
+]
+
 
 def _answers():
     "Answers of many shapes."
     out = [""]
     for t in _PLAIN:
-        out += [t, t.lower(), t.upper(), f'"{t}"', f"<<Bees>>\n{t}", f"<<>> {t}", f"* {t}\n* Honey is sweet.", f"* One\n* Two\n* {t}", f"- {t}\n- Two\n* * *\n", t.replace(",", ""), f"{t} *really* so, *very* so", f"**{t}** and * not this *",
-                f"{t} [name] and [place]", f"{t}\n\nThey sting.", f"{t}\n***\nThey sting.", f"{t}\n\n\nthey, too", f"{t}\n******\nThey sting.", f"{t}\n******\n{t}", f"{t}\nP.S. Write soon.", f"{t}\n\nP.P.S Remember", f"{t} p. s. no", json.dumps({"a": t}), f"```json\n{json.dumps([t])}\n```",
-                f"Part 1\n{t}\nPart 2\nMore", f"SECTION 1 {t}", f"What are bees? {t}", f"what are bees?\n{t}", f"{t} That is all.", f"{t} Any questions?", f"{t} That is all. \n", f"My answer is yes.", f"My answer is no. {t}", f"{t} NASA AND ESA KNOW", f"I {t}", f"Here it is:\n{t}\nThat was it."]
+        out += [
+            t,
+            t.lower(),
+            t.upper(),
+            f'"{t}"',
+            f"<<Bees>>\n{t}",
+            f"<<>> {t}",
+            f"* {t}\n* Honey is sweet.",
+            f"* One\n* Two\n* {t}",
+            f"- {t}\n- Two\n* * *\n",
+            t.replace(",", ""),
+            f"{t} *really* so, *very* so",
+            f"**{t}** and * not this *",
+            f"{t} [name] and [place]",
+            f"{t}\n\nThey sting.",
+            f"{t}\n***\nThey sting.",
+            f"{t}\n\n\nthey, too",
+            f"{t}\n******\nThey sting.",
+            f"{t}\n******\n{t}",
+            f"{t}\nP.S. Write soon.",
+            f"{t}\n\nP.P.S Remember",
+            f"{t} p. s. no",
+            json.dumps({"a": t}),
+            f"```json\n{json.dumps([t])}\n```",
+            f"Part 1\n{t}\nPart 2\nMore",
+            f"SECTION 1 {t}",
+            f"What are bees? {t}",
+            f"what are bees?\n{t}",
+            f"{t} That is all.",
+            f"{t} Any questions?",
+            f"{t} That is all. \n",
+            f"My answer is yes.",
+            f"My answer is no. {t}",
+            f"{t} NASA AND ESA KNOW",
+            f"I {t}",
+            f"Here it is:\n{t}\nThat was it.",
+        ]
     return list(dict.fromkeys(out))
 
 # %% ../../nbs/tests/test_suite.ipynb #3b20c6ec
 def agreement():
     "Per class: answers asked, verdicts True and False, and the answers on which we and lm-eval differ."
     punkt_folder()
-    from lm_eval.tasks.ifeval import instructions_registry, utils
+    from lm_eval.tasks.ifeval import utils
+
     out = {}
     for id, choices in KWARGS.items():
         n, yes, no, differ = 0, 0, 0, []
         for kwargs in choices:
-            example = utils.InputExample(key=0, instruction_id_list=[id], prompt=kwargs.get("prompt_to_repeat", "What are bees?"), kwargs=[kwargs])
+            example = utils.InputExample(
+                key=0,
+                instruction_id_list=[id],
+                prompt=kwargs.get("prompt_to_repeat", "What are bees?"),
+                kwargs=[kwargs],
+            )
             for a in _answers():
-                theirs = [f(example, a).follow_all_instructions for f in (utils.test_instruction_following_strict, utils.test_instruction_following_loose)]
+                theirs = [
+                    f(example, a).follow_all_instructions
+                    for f in (
+                        utils.test_instruction_following_strict,
+                        utils.test_instruction_following_loose,
+                    )
+                ]
                 ours = judge({"id": id, "kwargs": kwargs}, a)
-                n += 1; yes += ours["strict"]; no += not ours["strict"]
-                if [ours["strict"], ours["loose"]] != [bool(t) for t in theirs]: differ.append((kwargs, a, ours, theirs))
+                n += 1
+                yes += ours["strict"]
+                no += not ours["strict"]
+                if [ours["strict"], ours["loose"]] != [bool(t) for t in theirs]:
+                    differ.append((kwargs, a, ours, theirs))
         out[id] = {"n": n, "true": yes, "false": no, "differ": differ}
     return out
 
+
 STATED = {}  # class -> why we differ from lm-eval there
 
+
 def test_verdicts_are_those_of_lm_eval():
-    pytest.importorskip("lm_eval"); pytest.importorskip("punkt")
+    pytest.importorskip("lm_eval")
+    pytest.importorskip("punkt")
     from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
-    got = agreement(); assert set(got) == set(KWARGS) == set(INSTRUCTION_DICT) and len(got) == 25
+
+    got = agreement()
+    assert set(got) == set(KWARGS) == set(INSTRUCTION_DICT) and len(got) == 25
     for id, g in got.items():
         assert g["n"] >= 20 and g["true"] >= 2 and g["false"] >= 2, (id, g["true"], g["false"])
         assert not g["differ"] or id in STATED, (id, g["differ"][:3])
@@ -69,27 +186,56 @@ def test_verdicts_are_those_of_lm_eval():
 # %% ../../nbs/tests/test_suite.ipynb #4f8b519e
 def test_suite_is_seeded_balanced_and_compatible():
     for seed in (0, 1):
-        rows = make_suite(120, seed); assert rows == make_suite(120, seed)
-        assert len({r["prompt"] for r in rows}) == 120 and all(compatible(r["families"]) and r["topic"] in TOPICS for r in rows)
+        rows = make_suite(120, seed)
+        assert rows == make_suite(120, seed)
+        assert len({r["prompt"] for r in rows}) == 120 and all(
+            compatible(r["families"]) and r["topic"] in TOPICS for r in rows
+        )
         assert {len(r["constraints"]) for r in rows} == {1, 2, 3}
-    assert make_suite(30, sizes=[1], families=["title"], topics=TOPICS) and all(f in {**FAMILIES, **HELD_OUT} for r in rows for f in r["families"])
+    assert make_suite(30, sizes=[1], families=["title"], topics=TOPICS) and all(
+        f in {**FAMILIES, **HELD_OUT} for r in rows for f in r["families"]
+    )
+
 
 def test_levels_are_nested_and_consistent():
-    rows = make_levels(12, 3, 4); rng = random.Random(0)
-    answers = [rng.choice(["Small bees make honey here.", '"it is all in lowercase and in quotes for the bees"', ""]) for _ in rows]
-    s = level_scores(rows, answers); hard = [s[f"hsr_{l}"]["values"] for l in (1, 2, 3)]
+    rows = make_levels(12, 3, 4)
+    rng = random.Random(0)
+    answers = [
+        rng.choice(
+            [
+                "Small bees make honey here.",
+                '"it is all in lowercase and in quotes for the bees"',
+                "",
+            ]
+        )
+        for _ in rows
+    ]
+    s = level_scores(rows, answers)
+    hard = [s[f"hsr_{l}"]["values"] for l in (1, 2, 3)]
     for g in range(12):
         run = 0
-        while run < 3 and hard[run][g]: run += 1
+        while run < 3 and hard[run][g]:
+            run += 1
         assert s["csl"]["values"][g] == run
     assert all(s[f"ssr_{l}"]["mean"] >= s[f"hsr_{l}"]["mean"] for l in (1, 2, 3))
 
+
 def test_degenerate_answers_follow_nothing():
-    rows = make_suite(30); s = suite_scores(rows, [""]*30)
-    assert s["if_strict"]["mean"] == s["if_instruction_loose"]["mean"] == 0 and s["degenerate_rate"]["mean"] == 1
+    rows = make_suite(30)
+    s = suite_scores(rows, [""] * 30)
+    assert (
+        s["if_strict"]["mean"] == s["if_instruction_loose"]["mean"] == 0
+        and s["degenerate_rate"]["mean"] == 1
+    )
+
 
 def test_prompts_file_errors_name_the_line(tmp_path):
-    f = tmp_path/"p.jsonl"; f.write_text('{"prompt": "ok", "constraints": [{"id": "own:regex", "kwargs": {"pattern": "x"}}]}\n{"text": "no"}\n')
-    with pytest.raises(ValueError, match="line 2"): load_prompts(f)
+    f = tmp_path / "p.jsonl"
+    f.write_text(
+        '{"prompt": "ok", "constraints": [{"id": "own:regex", "kwargs": {"pattern": "x"}}]}\n{"text": "no"}\n'
+    )
+    with pytest.raises(ValueError, match="line 2"):
+        load_prompts(f)
     f.write_text('{"prompt": "ok", "constraints": [{"id": "absent.py:f"}]}\n')
-    with pytest.raises(ValueError, match="known class"): load_prompts(f)
+    with pytest.raises(ValueError, match="known class"):
+        load_prompts(f)

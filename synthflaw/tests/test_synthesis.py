@@ -9,24 +9,67 @@ __all__ = ['texts', 'document', 'test_spans_are_exact_and_apart', 'test_sentence
            'test_short_supply_says_how_much_there_is', 'test_the_same_fact_is_used_once', 'test_time_is_linear']
 
 # %% ../../nbs/tests/test_synthesis.ipynb #6c1d3a55
-import string, time
+import string
+import time
+
 import pytest
-from hypothesis import given, settings, strategies as st
-from ..core import Document
-from ..synthesis import MIXED, SHAPES, as_text, coverage, extract_facts, pattern_phrases, qa_pair, sentences, synthesize
-from ..tiny import tiny_documents, tiny_lm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ..core import Document, as_text
+from ..data.facts import extract_facts, sentences
+from ..data.formats import MIXED, SHAPES, coverage, pattern_phrases, qa_pair, synthesize
+from ..testing.tiny import tiny_documents, tiny_lm
 
 # %% ../../nbs/tests/test_synthesis.ipynb #4d7111bd
-_PIECES = ["The matrix is split into two factors.", "See e.g. Fig. 3, cf. Smith.", "x : int, optional", "size (int, optional): The size of the result.", "```", "~~~py", "# Heading", "- item one is here. ", "1. first", "",
-           "   ", "| a | b |", ">>> f(x)", "---", ":param y: The other value.", "Wait... what? Yes!", "\t", "<!--", "-->", "水は冷たい。", "a\r", "{}", "Nothing else is left of it", "Q: A: Question: Answer:", "%s {0} {stem}", "\\1"]
-texts = st.one_of(st.lists(st.sampled_from(_PIECES), max_size=30).map("\n".join), st.text(max_size=300),
-                  st.lists(st.text(string.ascii_letters + " .", min_size=1, max_size=60), max_size=12).map("\n\n".join))
+_PIECES = [
+    "The matrix is split into two factors.",
+    "See e.g. Fig. 3, cf. Smith.",
+    "x : int, optional",
+    "size (int, optional): The size of the result.",
+    "```",
+    "~~~py",
+    "# Heading",
+    "- item one is here. ",
+    "1. first",
+    "",
+    "   ",
+    "| a | b |",
+    ">>> f(x)",
+    "---",
+    ":param y: The other value.",
+    "Wait... what? Yes!",
+    "\t",
+    "<!--",
+    "-->",
+    "水は冷たい。",
+    "a\r",
+    "{}",
+    "Nothing else is left of it",
+    "Q: A: Question: Answer:",
+    "%s {0} {stem}",
+    "\\1",
+]
+texts = st.one_of(
+    st.lists(st.sampled_from(_PIECES), max_size=30).map("\n".join),
+    st.text(max_size=300),
+    st.lists(st.text(string.ascii_letters + " .", min_size=1, max_size=60), max_size=12).map(
+        "\n\n".join
+    ),
+)
 
-def document(text, i=0, title="lib.name"): return Document(f"d{i}", text, "test", "none", title)
+
+def document(text, i=0, title="lib.name"):
+    return Document(f"d{i}", text, "test", "none", title)
 
 # %% ../../nbs/tests/test_synthesis.ipynb #6ddf19c3
 @settings(max_examples=150, deadline=None)
-@given(texts, st.sampled_from(["", "lib.name", "lib.Class.name", "A long title, with words", "{0} {stem} %s"]))
+@given(
+    texts,
+    st.sampled_from(
+        ["", "lib.name", "lib.Class.name", "A long title, with words", "{0} {stem} %s"]
+    ),
+)
 def test_spans_are_exact_and_apart(text, title):
     facts = extract_facts(document(text, title=title))
     for f in facts:
@@ -40,7 +83,9 @@ def test_spans_are_exact_and_apart(text, title):
 @given(texts)
 def test_sentences_lose_nothing(text):
     spans = list(sentences(text))
-    assert "".join(text[a:b] for a, b in spans).split() == text.split() or "".join("".join(text[a:b].split()) for a, b in spans) == "".join(text.split())
+    assert "".join(text[a:b] for a, b in spans).split() == text.split() or "".join(
+        "".join(text[a:b].split()) for a, b in spans
+    ) == "".join(text.split())
     assert all(a < b for a, b in spans) and all(x[1] <= y[0] for x, y in zip(spans, spans[1:]))
 
 # %% ../../nbs/tests/test_synthesis.ipynb #947e3b12
@@ -51,19 +96,32 @@ def test_every_shape_keeps_the_words(text, seed):
     others = [f.statement for f in facts]
     for f in facts:
         for shape in SHAPES:
-            if shape == "choice" and len({" ".join(o.split()) for o in others}) < 3: continue
+            if shape == "choice" and len({" ".join(o.split()) for o in others}) < 3:
+                continue
             prompt, completion = qa_pair(f, shape, seed, others)
-            assert prompt.strip() and completion.strip() and qa_pair(f, shape, seed, others) == (prompt, completion)
+            assert (
+                prompt.strip()
+                and completion.strip()
+                and qa_pair(f, shape, seed, others) == (prompt, completion)
+            )
             said = (prompt + completion).lower()
             for word in f.statement.lower().split():
                 assert word.strip(string.punctuation)[:4] in said or shape == "cloze"
-            if shape == "single": assert all(p in completion for p in pattern_phrases()) and " ".join(f.statement.split()) in completion
+            if shape == "single":
+                assert (
+                    all(p in completion for p in pattern_phrases())
+                    and " ".join(f.statement.split()) in completion
+                )
 
 # %% ../../nbs/tests/test_synthesis.ipynb #4ec025b0
 def test_mixed_shapes_have_none_of_the_phrases():
     rows = synthesize(tiny_documents(60), "mixed")
     assert {r["format"] for r in rows} == set(MIXED) and len(MIXED) >= 8
-    assert not any(p.lower() in as_text(r).lower() for r in rows for p in [*pattern_phrases(), "Question:", "Answer:"])
+    assert not any(
+        p.lower() in as_text(r).lower()
+        for r in rows
+        for p in [*pattern_phrases(), "Question:", "Answer:"]
+    )
 
 # %% ../../nbs/tests/test_synthesis.ipynb #9a5a1a6e
 @settings(max_examples=40, deadline=None)
@@ -74,10 +132,15 @@ def test_facts_do_not_depend_on_format_or_order(parts, seed, random):
     where = lambda rows: [(r["source_id"], r["span"]) for r in rows]
     single = synthesize(docs, "single", seed=seed)
     assert single == synthesize(shuffled, "single", seed=seed)
-    assert where(single) == where(synthesize(docs, "mixed", seed=seed)) == where(synthesize(docs, ["table"], seed=seed))
+    assert (
+        where(single)
+        == where(synthesize(docs, "mixed", seed=seed))
+        == where(synthesize(docs, ["table"], seed=seed))
+    )
     assert len({r["id"] for r in single}) == len(single) and 0 < coverage(single, docs) <= 1
     by_id = {d.id: d.text for d in docs}
-    for r in single: assert " ".join(by_id[r["source_id"]][slice(*r["span"])].split()) in r["completion"]
+    for r in single:
+        assert " ".join(by_id[r["source_id"]][slice(*r["span"])].split()) in r["completion"]
 
 # %% ../../nbs/tests/test_synthesis.ipynb #d2f72e25
 @settings(max_examples=25, deadline=None)
@@ -87,17 +150,22 @@ def test_token_budget_is_met_by_the_last_pair(n_tokens, formats):
     rows = synthesize(docs, formats, n_tokens=n_tokens, tokenizer=tokenizer)
     lengths = [len(tokenizer(as_text(r), add_special_tokens=False)["input_ids"]) for r in rows]
     assert sum(lengths) >= n_tokens > sum(lengths[:-1])
-    assert rows == synthesize(docs, formats)[:len(rows)]
+    assert rows == synthesize(docs, formats)[: len(rows)]
 
 # %% ../../nbs/tests/test_synthesis.ipynb #3673daa5
 def test_short_supply_says_how_much_there_is():
     tokenizer, docs = tiny_lm()[1], tiny_documents(3)
     there = synthesize(docs, n_tokens=10**6, tokenizer=tokenizer, on_short="return")
     total = sum(len(tokenizer(as_text(r), add_special_tokens=False)["input_ids"]) for r in there)
-    with pytest.raises(ValueError, match=f"at most {total}, the tokens of {len(there)} pairs from 3 documents"): synthesize(docs, n_tokens=10**6, tokenizer=tokenizer)
-    with pytest.raises(ValueError, match=f"at most {len(there)}, the facts in 3 documents"): synthesize(docs, n=10**6)
+    with pytest.raises(
+        ValueError, match=f"at most {total}, the tokens of {len(there)} pairs from 3 documents"
+    ):
+        synthesize(docs, n_tokens=10**6, tokenizer=tokenizer)
+    with pytest.raises(ValueError, match=f"at most {len(there)}, the facts in 3 documents"):
+        synthesize(docs, n=10**6)
     assert len(synthesize(docs, n=10**6, on_short="return")) == len(there)
-    with pytest.raises(ValueError, match="no fact was found"): synthesize([], on_short="return")
+    with pytest.raises(ValueError, match="no fact was found"):
+        synthesize([], on_short="return")
 
 # %% ../../nbs/tests/test_synthesis.ipynb #a8bc3129
 def test_the_same_fact_is_used_once():
@@ -106,9 +174,36 @@ def test_the_same_fact_is_used_once():
     assert len(rows) == 1
 
 # %% ../../nbs/tests/test_synthesis.ipynb #882436a8
-@pytest.mark.parametrize("piece", [" ", "\n", "a ", ".", ". ", "a.", "<!--", "```\n", "(", "f(", "x : ", "x (", "#", "- ", "-\n", "`", "*", "A. ", "one, two ", "word. Word ", "a_", ". x ("])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        " ",
+        "\n",
+        "a ",
+        ".",
+        ". ",
+        "a.",
+        "<!--",
+        "```\n",
+        "(",
+        "f(",
+        "x : ",
+        "x (",
+        "#",
+        "- ",
+        "-\n",
+        "`",
+        "*",
+        "A. ",
+        "one, two ",
+        "word. Word ",
+        "a_",
+        ". x (",
+    ],
+)
 def test_time_is_linear(piece):
-    text = piece*(100_000//len(piece))
+    text = piece * (100_000 // len(piece))
     began = time.process_time()
-    for f in extract_facts(document(text)): assert text[slice(*f.span)] == f.statement
+    for f in extract_facts(document(text)):
+        assert text[slice(*f.span)] == f.statement
     assert time.process_time() - began < 4

@@ -7,22 +7,28 @@ __all__ = ['SCRIPT', 'start', 'same', 'plain', 'test_eight_parts_are_one', 'test
            'test_two_processes_are_one']
 
 # %% ../../nbs/tests/test_train.ipynb #896d1ad2
-import json, os, signal, subprocess, sys, time
-from pathlib import Path
-import pytest, torch
-from ..lm import load_lm
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ..lm.model import load_lm
 
 # %% ../../nbs/tests/test_train.ipynb #0c00f39b
-SCRIPT = '''
+SCRIPT = """
 import json, os, signal, sys
 import torch; torch.set_num_threads(1)
 from pathlib import Path
 from transformers import TrainerCallback
 from transformers.utils import logging; logging.disable_progress_bar()
 import datasets; datasets.disable_progress_bars()
-from synthflaw.lm import save_lm
-from synthflaw.tiny import tiny_documents, tiny_lm
-from synthflaw.train import TrainSettings, sft
+from synthflaw.lm.model import save_lm
+from synthflaw.testing.tiny import tiny_documents, tiny_lm
+from synthflaw.train.trainer import TrainSettings; from synthflaw.train.sft import sft
 out, o = Path(sys.argv[1]), json.loads(sys.argv[2])
 class Kill(TrainerCallback):
     def on_step_end(self, args, state, control, **kw):
@@ -32,45 +38,83 @@ s = TrainSettings(learning_rate=5e-3, batch_size=8, accumulation=o.get("accumula
 r = sft(*tiny_lm(), rows, s, out=out/"checkpoints", save_steps=5, callbacks=(Kill(),), logging_steps=1, train_sampling_strategy="random", **o.get("trl", {}))
 if os.environ.get("RANK", "0") == "0":
     save_lm(r.model, tiny_lm()[1], out/"model"); (out/"loss.json").write_text(json.dumps([h["loss"] for h in r.history])); (out/"world").write_text(os.environ.get("WORLD_SIZE", "1"))
-'''
+"""
+
 
 def start(out, launch=(), **options):
     "Run the script; its exit status."
-    out.mkdir(parents=True, exist_ok=True); (out/"script.py").write_text(SCRIPT)
-    env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    p = subprocess.run([sys.executable, *launch, str(out/"script.py"), str(out), json.dumps(options)], env=env, capture_output=True, text=True, timeout=900)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "script.py").write_text(SCRIPT)
+    env = {
+        **os.environ,
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    p = subprocess.run(
+        [sys.executable, *launch, str(out / "script.py"), str(out), json.dumps(options)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
     return p.returncode, p.stderr
+
 
 def same(a, b, atol):
     "Losses and weights of two runs agree."
-    x, y = (json.loads((f/"loss.json").read_text()) for f in (a, b))
+    x, y = (json.loads((f / "loss.json").read_text()) for f in (a, b))
     assert len(x) == 14 and x[-1] < x[0]
-    torch.testing.assert_close(torch.tensor(x), torch.tensor(y), atol=max(atol, 2e-4), rtol=0)  # logs are rounded to four digits
-    for p, q in zip(*(load_lm(f/"model", device="cpu")[0].parameters() for f in (a, b))): torch.testing.assert_close(p, q, atol=atol, rtol=0)
+    torch.testing.assert_close(
+        torch.tensor(x), torch.tensor(y), atol=max(atol, 2e-4), rtol=0
+    )  # logs are rounded to four digits
+    for p, q in zip(*(load_lm(f / "model", device="cpu")[0].parameters() for f in (a, b))):
+        torch.testing.assert_close(p, q, atol=atol, rtol=0)
 
 # %% ../../nbs/tests/test_train.ipynb #06ddcb0c
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    out = tmp_path_factory.mktemp("train")/"plain"
-    code, err = start(out); assert code == 0, err[-2000:]
+    out = tmp_path_factory.mktemp("train") / "plain"
+    code, err = start(out)
+    assert code == 0, err[-2000:]
     return out
 
 # %% ../../nbs/tests/test_train.ipynb #2e4a95d3
 def test_eight_parts_are_one(plain, tmp_path):
-    code, err = start(tmp_path/"parts", accumulation=8); assert code == 0, err[-2000:]
-    same(plain, tmp_path/"parts", 5e-5)
+    code, err = start(tmp_path / "parts", accumulation=8)
+    assert code == 0, err[-2000:]
+    same(plain, tmp_path / "parts", 5e-5)
 
 # %% ../../nbs/tests/test_train.ipynb #e0f5ad35
 def test_killed_and_resumed_is_not_killed(plain, tmp_path):
-    code, _ = start(tmp_path/"killed", kill=8)
-    assert code == -signal.SIGKILL and not (tmp_path/"killed"/"loss.json").exists()
-    code, err = start(tmp_path/"killed"); assert code == 0, err[-2000:]
-    same(plain, tmp_path/"killed", 1e-6)
+    code, _ = start(tmp_path / "killed", kill=8)
+    assert code == -signal.SIGKILL and not (tmp_path / "killed" / "loss.json").exists()
+    code, err = start(tmp_path / "killed")
+    assert code == 0, err[-2000:]
+    same(plain, tmp_path / "killed", 1e-6)
 
 # %% ../../nbs/tests/test_train.ipynb #d3449173
 def test_two_processes_are_one(plain, tmp_path):
     pytest.importorskip("accelerate")
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    code, err = start(tmp_path/"two", launch); assert code == 0, err[-3000:]
-    assert (tmp_path/"two"/"world").read_text() == "2"  # a launcher that starts one process only would pass the rest
-    same(plain, tmp_path/"two", 5e-5)
+    launch = [
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "0",
+    ]
+    code, err = start(tmp_path / "two", launch)
+    assert code == 0, err[-3000:]
+    assert (
+        tmp_path / "two" / "world"
+    ).read_text() == "2"  # a launcher that starts one process only would pass the rest
+    same(plain, tmp_path / "two", 5e-5)

@@ -14,124 +14,241 @@ __all__ = ['MODEL', 'TOKENIZER', 'DOCS', 'QA', 'SMALL', 'go', 'weights', 'number
            'test_stops_at_a_gradient_that_is_not_finite', 'test_errors_name_what_is_wrong']
 
 # %% ../../nbs/tests/test_unlearn.ipynb #244bfaa9
-import copy, json
+import copy
+import json
 from collections import Counter
 from dataclasses import replace
-import numpy as np, pytest, torch
-from hypothesis import given, settings, strategies as st
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.testing import assert_close
 from transformers import TrainerCallback
-from ..loss import kl_to_ref
-from ..synthesis import as_text, synthesize
-from ..tiny import tiny_documents, tiny_lm
-from ..unlearn import Diverged, Reference, UnlearnSettings, collate, forget_flags, pack_flags, plan_rows, unlearn
+
+from ..core import as_text
+from ..data.formats import synthesize
+from ..testing.tiny import tiny_documents, tiny_lm
+from ..unlearn.loss import kl_to_ref
+from ..unlearn.reference import Reference
+from ..unlearn.rows import UnlearnSettings, forget_flags, pack_flags, plan_rows
+from ..unlearn.trainer import Diverged, collate
+from ..unlearn.unlearn import unlearn
 
 MODEL, TOKENIZER = tiny_lm()
 DOCS = tiny_documents(120)
 QA = synthesize(DOCS, "single", n=150, on_short="return")
-SMALL = UnlearnSettings(w_forget=.5, learning_rate=1e-3, tokens=1024, seq_len=32, batch_size=8, dtype="float32")
+SMALL = UnlearnSettings(
+    w_forget=0.5, learning_rate=1e-3, tokens=1024, seq_len=32, batch_size=8, dtype="float32"
+)
+
 
 def go(forget=QA, replay=DOCS, tokenizer=TOKENIZER, model=None, callbacks=(), **changes):
-    return unlearn(model or copy.deepcopy(MODEL), tokenizer, forget, replay, replace(SMALL, **changes), callbacks=callbacks)
-def weights(model): return torch.cat([p.detach().flatten() for p in model.parameters()])
-def numbers(history): return torch.tensor([[h[k] for k in ("loss", "forget", "replay", "kl")] for h in history])
+    return unlearn(
+        model or copy.deepcopy(MODEL),
+        tokenizer,
+        forget,
+        replay,
+        replace(SMALL, **changes),
+        callbacks=callbacks,
+    )
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def numbers(history):
+    return torch.tensor([[h[k] for k in ("loss", "forget", "replay", "kl")] for h in history])
 
 # %% ../../nbs/tests/test_unlearn.ipynb #86f13318
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(any), st.integers(0, 20), st.integers(2, 13), st.integers(0, 3))
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(any),
+    st.integers(0, 20),
+    st.integers(2, 13),
+    st.integers(0, 3),
+)
 def test_packing_is_the_stream_of_the_items(sizes, n_rows, seq_len, seed):
-    encode = lambda i: ([100 + i]*sizes[i], [True]*sizes[i])
+    encode = lambda i: ([100 + i] * sizes[i], [True] * sizes[i])
     ids, flags, passes = pack_flags(list(range(len(sizes))), n_rows, encode, 1, seq_len, seed)
     assert ids.shape == flags.shape == (n_rows, seq_len) and (flags == (ids != 1)).all()
     stream, at, seen = ids.ravel().tolist(), 0, []
     while at < len(stream):  # read the items back
-        i = stream[at] - 100; n = min(sizes[i] + 1, len(stream) - at)
-        assert stream[at:at + n] == ([100 + i]*sizes[i] + [1])[:n]; seen.append(i); at += n
+        i = stream[at] - 100
+        n = min(sizes[i] + 1, len(stream) - at)
+        assert stream[at : at + n] == ([100 + i] * sizes[i] + [1])[:n]
+        seen.append(i)
+        at += n
     full = [i for i, n in enumerate(sizes) if n]
-    for p in range(0, len(seen), len(full)): assert max(Counter(seen[p:p + len(full)]).values()) == 1  # defect 6: never again before all were read
-    assert not n_rows or passes > (len(seen) - 1)/len(full) - 1 and passes <= -(-len(seen)//len(full))
+    for p in range(0, len(seen), len(full)):
+        assert (
+            max(Counter(seen[p : p + len(full)]).values()) == 1
+        )  # defect 6: never again before all were read
+    assert (
+        not n_rows
+        or passes > (len(seen) - 1) / len(full) - 1
+        and passes <= -(-len(seen) // len(full))
+    )
 
 # %% ../../nbs/tests/test_unlearn.ipynb #a1ae90e4
 def test_defect_6_drawing_with_replacement_misses_much():
-    n = 40; encode = lambda i: ([100 + i], [True])
-    ids, _, passes = pack_flags(list(range(n)), n//4, encode, 1, 8)
-    drawn = np.random.default_rng(0).integers(0, n, n)  # as published: one random replay row a forget row
-    assert len(set(ids[:, ::2].ravel())) == n and passes == 1. and len(set(drawn)) < .75*n
-    two = pack_flags(list(range(n)), n//2, encode, 1, 8)[0][:, ::2].reshape(2, n)
-    assert sorted(two[0]) == sorted(two[1]) and two[0].tolist() != two[1].tolist()  # a new order for every pass
+    n = 40
+    encode = lambda i: ([100 + i], [True])
+    ids, _, passes = pack_flags(list(range(n)), n // 4, encode, 1, 8)
+    drawn = np.random.default_rng(0).integers(
+        0, n, n
+    )  # as published: one random replay row a forget row
+    assert len(set(ids[:, ::2].ravel())) == n and passes == 1.0 and len(set(drawn)) < 0.75 * n
+    two = pack_flags(list(range(n)), n // 2, encode, 1, 8)[0][:, ::2].reshape(2, n)
+    assert (
+        sorted(two[0]) == sorted(two[1]) and two[0].tolist() != two[1].tolist()
+    )  # a new order for every pass
 
 # %% ../../nbs/tests/test_unlearn.ipynb #29a45cb7
 @settings(max_examples=25, deadline=None)
-@given(st.integers(64, 3000), st.sampled_from([16, 32]), st.sampled_from([.25, 1., 2., 3.]), st.sampled_from(["all", "completion"]), st.integers(0, 3))
+@given(
+    st.integers(64, 3000),
+    st.sampled_from([16, 32]),
+    st.sampled_from([0.25, 1.0, 2.0, 3.0]),
+    st.sampled_from(["all", "completion"]),
+    st.integers(0, 3),
+)
 def test_the_budget_is_never_exceeded(tokens, seq_len, ratio, forget_on, seed):
-    s = UnlearnSettings(tokens=tokens, seq_len=seq_len, replay_ratio=ratio, forget_on=forget_on, seed=seed)
-    try: rows, account = plan_rows(QA, DOCS, TOKENIZER, s)
-    except ValueError as e: assert "tokens=" in str(e) and tokens < 6*seq_len or "at least one token to forget" in str(e); return
+    s = UnlearnSettings(
+        tokens=tokens, seq_len=seq_len, replay_ratio=ratio, forget_on=forget_on, seed=seed
+    )
+    try:
+        rows, account = plan_rows(QA, DOCS, TOKENIZER, s)
+    except ValueError as e:
+        assert (
+            "tokens=" in str(e) and tokens < 6 * seq_len or "at least one token to forget" in str(e)
+        )
+        return
     x, y, ref = (np.array(rows[k]) for k in ("input_ids", "labels", "ref"))
     assert tokens - seq_len < sum(account["tokens"].values()) == x.size <= tokens
-    assert account["tokens"] == {"forget": int((ref < 0).sum())*seq_len, "replay": int((ref >= 0).sum())*seq_len}
-    assert abs(account["tokens"]["replay"] - ratio*account["tokens"]["forget"]) <= (1 + ratio)*seq_len
-    assert account["labelled"] == {"forget": int((y[ref < 0][:, 1:] >= 0).sum()), "replay": int((y[ref >= 0][:, 1:] >= 0).sum())}
-    assert ref[ref >= 0].tolist() == list(range((ref >= 0).sum())) and (y[ref >= 0] == x[ref >= 0]).all()
-    assert ((y == x) | (y == -100)).all() and not (y[ref < 0] == TOKENIZER.eos_token_id).any()  # ends are never forgotten
+    assert account["tokens"] == {
+        "forget": int((ref < 0).sum()) * seq_len,
+        "replay": int((ref >= 0).sum()) * seq_len,
+    }
+    assert (
+        abs(account["tokens"]["replay"] - ratio * account["tokens"]["forget"])
+        <= (1 + ratio) * seq_len
+    )
+    assert account["labelled"] == {
+        "forget": int((y[ref < 0][:, 1:] >= 0).sum()),
+        "replay": int((y[ref >= 0][:, 1:] >= 0).sum()),
+    }
+    assert (
+        ref[ref >= 0].tolist() == list(range((ref >= 0).sum()))
+        and (y[ref >= 0] == x[ref >= 0]).all()
+    )
+    assert ((y == x) | (y == -100)).all() and not (
+        y[ref < 0] == TOKENIZER.eos_token_id
+    ).any()  # ends are never forgotten
 
 # %% ../../nbs/tests/test_unlearn.ipynb #d4ea290e
 def test_completion_flags_follow_the_characters():
     for row in QA[:30]:
         ids, flags = forget_flags(row, TOKENIZER, "completion")
-        assert TOKENIZER.decode(ids) == as_text(row) and TOKENIZER.decode([i for i, f in zip(ids, flags) if f]) == row["completion"]
-    ids, flags = forget_flags({"prompt": "Wört \u0904", "completion": "é\u0904"}, TOKENIZER, "completion")  # one character, several tokens
+        assert (
+            TOKENIZER.decode(ids) == as_text(row)
+            and TOKENIZER.decode([i for i, f in zip(ids, flags) if f]) == row["completion"]
+        )
+    ids, flags = forget_flags(
+        {"prompt": "Wört \u0904", "completion": "é\u0904"}, TOKENIZER, "completion"
+    )  # one character, several tokens
     assert TOKENIZER.decode([i for i, f in zip(ids, flags) if f]) == "é\u0904"
 
 # %% ../../nbs/tests/test_unlearn.ipynb #f7acee92
 def test_rows_of_every_kind():
     texts = [as_text(r) for r in QA]
-    plans = [plan_rows(f, r, TOKENIZER, SMALL)[0] for f, r in ((QA, DOCS), (texts, [d.text for d in DOCS]), ([{"text": t} for t in texts], [d.to_dict() for d in DOCS]), (iter(QA), iter(DOCS)))]
-    for p in plans[1:]: assert p["input_ids"][:] == plans[0]["input_ids"][:] and p["labels"][:] == plans[0]["labels"][:]
-    with pytest.raises(ValueError, match="forget_on='completion'"): plan_rows(texts, DOCS, TOKENIZER, replace(SMALL, forget_on="completion"))
+    plans = [
+        plan_rows(f, r, TOKENIZER, SMALL)[0]
+        for f, r in (
+            (QA, DOCS),
+            (texts, [d.text for d in DOCS]),
+            ([{"text": t} for t in texts], [d.to_dict() for d in DOCS]),
+            (iter(QA), iter(DOCS)),
+        )
+    ]
+    for p in plans[1:]:
+        assert (
+            p["input_ids"][:] == plans[0]["input_ids"][:]
+            and p["labels"][:] == plans[0]["labels"][:]
+        )
+    with pytest.raises(ValueError, match="forget_on='completion'"):
+        plan_rows(texts, DOCS, TOKENIZER, replace(SMALL, forget_on="completion"))
 
 # %% ../../nbs/tests/test_unlearn.ipynb #7c72b405
 def test_the_same_seed_gives_the_same_run():
     a, b, c = go(), go(), go(seed=7)
-    assert a.history == b.history and torch.equal(weights(a.model), weights(b.model)) and a.history != c.history
-    assert a.tokens == {"forget": 512, "replay": 512} and a.steps == len(a.history) == 4 and a.history[-1]["tokens"] == 1024
+    assert (
+        a.history == b.history
+        and torch.equal(weights(a.model), weights(b.model))
+        and a.history != c.history
+    )
+    assert (
+        a.tokens == {"forget": 512, "replay": 512}
+        and a.steps == len(a.history) == 4
+        and a.history[-1]["tokens"] == 1024
+    )
     json.dumps(a.to_dict(), allow_nan=False)
     assert "forward" not in a.model.__dict__ and not a.model.training
 
 # %% ../../nbs/tests/test_unlearn.ipynb #fc9e27aa
 def test_weight_zero_reads_the_same_and_learns_nothing_from_it():
     other = ["Quite another text, of which nothing may be seen in the weights."]
-    a, b = go(w_forget=0.), go(forget=other, w_forget=0.)
-    assert torch.equal(weights(a.model), weights(b.model)) and a.tokens == b.tokens and a.steps == b.steps
+    a, b = go(w_forget=0.0), go(forget=other, w_forget=0.0)
+    assert (
+        torch.equal(weights(a.model), weights(b.model))
+        and a.tokens == b.tokens
+        and a.steps == b.steps
+    )
     assert not torch.equal(weights(go().model), weights(go(forget=other).model))
     seen = []
+
     class See(TrainerCallback):
-        def on_train_begin(self, args, state, control, train_dataloader=None, **kw): seen.append([b["input_ids"] for b in train_dataloader])
-    for w in (0., .5): go(w_forget=w, callbacks=(See(),))
+        def on_train_begin(self, args, state, control, train_dataloader=None, **kw):
+            seen.append([b["input_ids"] for b in train_dataloader])
+
+    for w in (0.0, 0.5):
+        go(w_forget=w, callbacks=(See(),))
     assert all(torch.equal(x, y) for x, y in zip(*seen)) and len(seen[0]) == 4
 
 # %% ../../nbs/tests/test_unlearn.ipynb #88584726
 def test_the_first_step_by_hand():
     "Losses of step 1 from the plain model, row by row, in the plainest way."
     rows, _ = plan_rows(QA, DOCS, TOKENIZER, replace(SMALL, forget_on="completion"))
-    b = collate([rows[i] for i in range(8)]); f, r = b["ref"] < 0, b["ref"] >= 0
-    with torch.no_grad(): logps = MODEL(input_ids=b["input_ids"]).logits[:, :-1].log_softmax(-1)  # (8, 31, V)
-    y = b["labels"][:, 1:]; picked = logps.gather(-1, y.clamp(min=0)[..., None])[..., 0]
+    b = collate([rows[i] for i in range(8)])
+    f, r = b["ref"] < 0, b["ref"] >= 0
+    with torch.no_grad():
+        logps = MODEL(input_ids=b["input_ids"]).logits[:, :-1].log_softmax(-1)  # (8, 31, V)
+    y = b["labels"][:, 1:]
+    picked = logps.gather(-1, y.clamp(min=0)[..., None])[..., 0]
     h = go(forget_on="completion").history[0]
-    assert_close(h["forget"], -torch.log(1 - picked[f][y[f] >= 0].exp()).mean().item(), rtol=1e-4, atol=0)
+    assert_close(
+        h["forget"], -torch.log(1 - picked[f][y[f] >= 0].exp()).mean().item(), rtol=1e-4, atol=0
+    )
     assert_close(h["replay"], -picked[r].mean().item(), rtol=1e-5, atol=0)
-    assert abs(h["kl"]) < 1e-6; assert_close(h["loss"], .5*h["forget"] + h["replay"] + h["kl"], rtol=1e-5, atol=0)
+    assert abs(h["kl"]) < 1e-6
+    assert_close(h["loss"], 0.5 * h["forget"] + h["replay"] + h["kl"], rtol=1e-5, atol=0)
 
 # %% ../../nbs/tests/test_unlearn.ipynb #7d49e5ae
 def test_one_student_forward_a_step_and_no_reference():
     "Defects 1 and 3: no second forward, no second model."
     model, n = copy.deepcopy(MODEL), Counter()
     model.get_decoder().register_forward_hook(lambda m, *a: n.update([m.training]))
-    heads = []; model.lm_head.register_forward_hook(lambda *a: heads.append(1))
+    heads = []
+    model.lm_head.register_forward_hook(lambda *a: heads.append(1))
     r = go(model=model)
-    assert n[True] == r.steps == 4 and n[False] == 2 + 2  # the cache of 16 rows, 8 at once; the check of the head
+    assert (
+        n[True] == r.steps == 4 and n[False] == 2 + 2
+    )  # the cache of 16 rows, 8 at once; the check of the head
     assert len(heads) == 1  # full logits of a whole batch are never made: only in that check
-    n.clear(); go(model=model, w_kl=0.)
+    n.clear()
+    go(model=model, w_kl=0.0)
     assert n[True] == 4 and n[False] == 2  # no KL, no cache
 
 # %% ../../nbs/tests/test_unlearn.ipynb #7acec5f9
@@ -139,38 +256,57 @@ def test_one_student_forward_a_step_and_no_reference():
 def test_the_cached_reference_is_the_live_one(dtype, bound):
     rows = torch.randint(len(TOKENIZER), (5, 32), generator=torch.Generator().manual_seed(0))
     ref, i = Reference(MODEL, rows, 2, dtype), torch.tensor([4, 0, 3])
-    with torch.no_grad(): live = MODEL(input_ids=rows[i]).logits
-    assert kl_to_ref(ref.logits(i), live) < bound and ref.hidden.dtype == getattr(torch, dtype) and not ref.logits(i).requires_grad
-    changed = copy.deepcopy(MODEL); ref = Reference(changed, rows, 2)
-    with torch.no_grad(): [p.mul_(3) for p in changed.parameters()]
+    with torch.no_grad():
+        live = MODEL(input_ids=rows[i]).logits
+    assert (
+        kl_to_ref(ref.logits(i), live) < bound
+        and ref.hidden.dtype == getattr(torch, dtype)
+        and not ref.logits(i).requires_grad
+    )
+    changed = copy.deepcopy(MODEL)
+    ref = Reference(changed, rows, 2)
+    with torch.no_grad():
+        [p.mul_(3) for p in changed.parameters()]
     assert_close(ref.logits(i), live)
 
 # %% ../../nbs/tests/test_unlearn.ipynb #a2c4f827
 def test_accumulation_changes_nothing():
     "Defect 8, in the trainer."
-    a, b = go(forget_on="completion", replay_ratio=3.), go(forget_on="completion", replay_ratio=3., accumulation=8)  # some parts hold no forget row at all
-    assert_close(numbers(a.history), numbers(b.history), rtol=1e-4, atol=1e-5); assert a.steps == b.steps and a.labelled == b.labelled
+    a, b = (
+        go(forget_on="completion", replay_ratio=3.0),
+        go(forget_on="completion", replay_ratio=3.0, accumulation=8),
+    )  # some parts hold no forget row at all
+    assert_close(numbers(a.history), numbers(b.history), rtol=1e-4, atol=1e-5)
+    assert a.steps == b.steps and a.labelled == b.labelled
     assert_close(weights(a.model), weights(b.model), rtol=0, atol=5e-5)
 
 # %% ../../nbs/tests/test_unlearn.ipynb #d4961658
 def test_defect_7_a_pad_token_that_is_the_end_token():
-    tokenizer = copy.deepcopy(TOKENIZER); tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = copy.deepcopy(TOKENIZER)
+    tokenizer.pad_token = tokenizer.eos_token
     assert go(tokenizer=tokenizer).history == go().history
 
 # %% ../../nbs/tests/test_unlearn.ipynb #c6633990
 def test_bfloat16_multiplications_with_float32_losses():
     a, b = go(), go(dtype="bfloat16")
-    assert next(b.model.parameters()).dtype == torch.float32 and 0 <= b.history[0]["kl"] < 1e-4  # the cache rounds like the student
-    assert_close(numbers(a.history)[:, :3], numbers(b.history)[:, :3], rtol=.02, atol=.01)
+    assert (
+        next(b.model.parameters()).dtype == torch.float32 and 0 <= b.history[0]["kl"] < 1e-4
+    )  # the cache rounds like the student
+    assert_close(numbers(a.history)[:, :3], numbers(b.history)[:, :3], rtol=0.02, atol=0.01)
 
 # %% ../../nbs/tests/test_unlearn.ipynb #4e91b250
 def test_other_settings_run():
     assert go(kl_direction="reverse").history[-1]["kl"] > 0
-    alone = go(w_replay=0., w_kl=0., replay_ratio=0., replay=[])
-    assert alone.tokens == {"forget": 1024, "replay": 0} and alone.history[-1]["kl"] is None and alone.history[-1]["replay"] == 0
+    alone = go(w_replay=0.0, w_kl=0.0, replay_ratio=0.0, replay=[])
+    assert (
+        alone.tokens == {"forget": 1024, "replay": 0}
+        and alone.history[-1]["kl"] is None
+        and alone.history[-1]["replay"] == 0
+    )
     assert go(ref_dtype="bfloat16").history[0]["kl"] < 1e-4
     told = []
-    unlearn(copy.deepcopy(MODEL), TOKENIZER, QA, DOCS, SMALL, report=lambda *a: told.append(a[:2])); assert told == [(i, 4) for i in range(1, 5)]
+    unlearn(copy.deepcopy(MODEL), TOKENIZER, QA, DOCS, SMALL, report=lambda *a: told.append(a[:2]))
+    assert told == [(i, 4) for i in range(1, 5)]
 
 # %% ../../nbs/tests/test_unlearn.ipynb #db20ce2b
 def test_stops_at_a_loss_that_is_not_finite(tmp_path):
@@ -178,22 +314,50 @@ def test_stops_at_a_loss_that_is_not_finite(tmp_path):
         def on_step_end(self, args, state, control, model=None, **kw):
             kept.append(weights(model).clone())
             if state.global_step == 3:
-                with torch.no_grad(): next(model.parameters())[:] = float("nan")
+                with torch.no_grad():
+                    next(model.parameters())[:] = float("nan")
+
     model, kept = copy.deepcopy(MODEL), []
-    with pytest.raises(Diverged, match="step 4: the loss is not finite .*smaller learning_rate") as e: unlearn(model, TOKENIZER, QA, DOCS, SMALL, out=tmp_path, callbacks=(Break(),))
-    assert torch.equal(weights(model), kept[1]) and not torch.equal(kept[0], kept[1]) and len(e.value.history) == 3  # as before the update of step 3
-    assert (tmp_path/"model.safetensors").exists() and not (tmp_path/"unlearn.json").exists() and "forward" not in model.__dict__
+    with pytest.raises(
+        Diverged, match="step 4: the loss is not finite .*smaller learning_rate"
+    ) as e:
+        unlearn(model, TOKENIZER, QA, DOCS, SMALL, out=tmp_path, callbacks=(Break(),))
+    assert (
+        torch.equal(weights(model), kept[1])
+        and not torch.equal(kept[0], kept[1])
+        and len(e.value.history) == 3
+    )  # as before the update of step 3
+    assert (
+        (tmp_path / "model.safetensors").exists()
+        and not (tmp_path / "unlearn.json").exists()
+        and "forward" not in model.__dict__
+    )
 
 # %% ../../nbs/tests/test_unlearn.ipynb #4122339d
 def test_stops_at_a_gradient_that_is_not_finite():
     model = copy.deepcopy(MODEL)
-    model.model.norm.weight.register_hook(lambda g: g*float("nan"))
-    with pytest.raises(Diverged, match="step 1: the gradient"): unlearn(model, TOKENIZER, QA, DOCS, SMALL)
+    model.model.norm.weight.register_hook(lambda g: g * float("nan"))
+    with pytest.raises(Diverged, match="step 1: the gradient"):
+        unlearn(model, TOKENIZER, QA, DOCS, SMALL)
     assert torch.equal(weights(model), weights(MODEL))
 
 # %% ../../nbs/tests/test_unlearn.ipynb #73c39718
-@pytest.mark.parametrize("change, message", [
-    ({"seq_len": 512, "tokens": 4096}, "at most the model's 256 positions"), ({"replay_ratio": 1e6}, "at least one forget row"), ({"tokens": 63}, "at least two rows"), ({"w_kl": float("inf")}, "w_kl=inf"),
-    ({"forget": []}, "forget='0 rows'"), ({"replay": [""]}, "at least one token"), ({"forget": [{"prompt": "only"}]}, "prompt and completion"), ({"forget": [{"prompt": "p", "completion": ""}], "forget_on": "completion"}, "at least one token to forget")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"seq_len": 512, "tokens": 4096}, "at most the model's 256 positions"),
+        ({"replay_ratio": 1e6}, "at least one forget row"),
+        ({"tokens": 63}, "at least two rows"),
+        ({"w_kl": float("inf")}, "w_kl=inf"),
+        ({"forget": []}, "forget='0 rows'"),
+        ({"replay": [""]}, "at least one token"),
+        ({"forget": [{"prompt": "only"}]}, "prompt and completion"),
+        (
+            {"forget": [{"prompt": "p", "completion": ""}], "forget_on": "completion"},
+            "at least one token to forget",
+        ),
+    ],
+)
 def test_errors_name_what_is_wrong(change, message):
-    with pytest.raises(ValueError, match=message): go(**change)
+    with pytest.raises(ValueError, match=message):
+        go(**change)
