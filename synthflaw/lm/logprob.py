@@ -146,7 +146,7 @@ def _batch_labels(rows: list[Encoded], input_ids: torch.Tensor, side: str) -> to
 def _batches(
     model, rows, pad, batch_tokens, side
 ) -> Iterator[tuple[list[int], dict, torch.Tensor]]:
-    "(indices of rows, what the model takes, labels (B, T)); rows without a scored token are left out."
+    "(indices of rows, what the model takes, labels (B, T)); a row with nothing scored is left out."
     for batch in length_batches([len(r.ids) for r in rows], fitting_batch(model, batch_tokens)):
         batch = [i for i in batch if len(rows[i].ids) > rows[i].first]
         if batch:
