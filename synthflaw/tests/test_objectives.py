@@ -56,6 +56,7 @@ from ..unlearn.search import StopWhen, search, self_replay, split_rows
 from ..unlearn.trainer import collate, row_segments
 from ..unlearn.unlearn import unlearn
 
+# %% ../../nbs/tests/test_objectives.ipynb #c555b18f
 D = torch.float64
 NAMES = [n for n in OBJECTIVES if n != "rmu"]  # those that look at logits
 MODEL, TOKENIZER = tiny_lm()
