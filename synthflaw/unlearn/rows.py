@@ -191,8 +191,11 @@ def forget_flags(
     return ids, flags
 
 # %% ../../nbs/52_rows.ipynb #f2185d8e
-def _selected(row, selection: dict | None) -> list | None:
-    "Spans of a row in a selection; none for a row that is not in it, None without a selection."
+def spans_of(
+    row: str | Document | dict,  # a row, with an id if it is to be found
+    selection: dict | None,  # id -> spans
+) -> list | None:  # None without a selection, [] for a row that is not in it
+    "The spans that a selection has for a row."
     if selection is None:
         return None
     key = row.get("id", "") if isinstance(row, dict) else getattr(row, "id", "")
@@ -281,7 +284,7 @@ def plan_rows(
     account = {"tokens": {}, "passes": {}, "labelled": {}}
 
     def to_forget(row):
-        return forget_flags(row, tokenizer, s.forget_on, _selected(row, selection))
+        return forget_flags(row, tokenizer, s.forget_on, spans_of(row, selection))
 
     def to_replay(row):
         return forget_flags(row, tokenizer, s.replay_on, special=True)
