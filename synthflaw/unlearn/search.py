@@ -186,7 +186,7 @@ class Look(TrainerCallback):
         model.train(was)
 
 # %% ../../nbs/56_search.ipynb #f1d3e8c2
-def _one_run(model, tokenizer, rows, settings, selection, probe) -> list[dict]:
+def _one_run(model, tokenizer, rows, settings, selection, probe):  # noqa: PLR0913
     "Points of a run with one weight; the model is as it was afterwards."
     before = {k: v.clone() for k, v in model.state_dict().items()}
     how = {"callbacks": (probe,), "selection": selection}

@@ -255,7 +255,8 @@ class Diverged(RuntimeError):
         self.step = step
         self.parts = parts
         self.history = []
-        terms = ", ".join(f"{k} {v:.4g}" for k, v in parts.items() if v is not None)
+        measured = {k: parts.get(k) for k in ("loss", "forget", "replay", "kl")}
+        terms = ", ".join(f"{k} {v:.4g}" for k, v in measured.items() if v is not None)
         super().__init__(
             f"unlearning stopped in step {step}: the {what} is not finite ({terms}). "
             "The model is back at the last weights with a finite loss and gradient; "
