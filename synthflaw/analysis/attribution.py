@@ -234,7 +234,7 @@ def plot_attribution(
     names = [c for c in TOKEN_CLASSES if tokens[c] or abs(shift[c]) > 0.002]
     y = np.arange(len(names))[::-1]
     bars = (
-        (0.19, shift, "#d55e00", "black", "shift of the distribution"),
+        (0.19, shift, "#d55e00", None, "shift of the distribution"),
         (-0.19, tokens, "#b9b9b9", "#666666", "tokens"),
     )
     for off, share, color, ink, label in bars:
