@@ -194,9 +194,7 @@ def attribution(  # noqa: PLR0913
     max_length: int = 512,  # tokens kept of each row
     seed: int = 0,  # of the bootstrap
     batch_tokens: int = 4096,  # size of a batch
-) -> (
-    dict
-):  # "distribution", "likelihood": total, parts, share in nats a row; "by_template"; "tokens"
+) -> dict:  # "distribution" and "likelihood" in nats a row; "tokens"; "by_template"
     "The shift of a model split over token classes; the parts sum to the whole."
     rows = list(rows)
     spans = spans if spans is not None else [()] * len(rows)
