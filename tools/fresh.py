@@ -228,7 +228,7 @@ def commands(nb) -> list[str]:
 
 def unknown_commands(nb) -> list[str]:
     "4: commands that the parser refuses."
-    from synthflaw.cli import build_parser
+    from synthflaw.cli.main import build_parser
 
     out, parser = [], build_parser()
     for command in commands(nb):

@@ -7,7 +7,9 @@ __all__ = ['matching', 'run_arms', 'arm_settings', 'sft_settings', 'repair_setti
            'ask', 'answer_scores']
 
 # %% ../../nbs/79_experiment.ipynb #3a094ac0
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,15 @@ from ..data.formats import pattern_phrases
 from ..data.generate import JsonLines
 from ..evaluate.score import score
 from ..lm.logprob import token_logps
-from ..lm.model import generate
+from ..lm.model import generate, load_lm
 from ..runs import provenance, quiet
-from .preset import Preset, make_data
+from .arms import make_arm
+from .preset import PRESETS, Preset, make_data
 from ..train.trainer import TrainSettings
 from ..unlearn.rows import UnlearnSettings
 from ..unlearn.search import forget_measures
 from ..unlearn.trainer import Diverged
+from ..unlearn.unlearn import unlearn
 
 # %% ../../nbs/79_experiment.ipynb #93cfd1df
 def matching(
@@ -221,3 +225,46 @@ def answer_scores(
         "if_strict": cells["if_strict"]["mean"],
         "degenerate_rate": cells["degenerate_rate"]["mean"],
     }
+
+# %% ../../nbs/79_experiment.ipynb #4c9a1d4e
+TINY = replace(
+    PRESETS["tiny"], arm_tokens=8_000, sft_rows=24, sft_epochs=1.0, eval_prompts=12, heldout=8
+)  # the study at its smallest: to see an experiment run
+
+# %% ../../nbs/79_experiment.ipynb #ef58690b
+class Patient:
+    "A model of a seed of the study with its texts; treated, and put back."
+
+    def __init__(
+        self,
+        run: str | Path,  # folder of a study, or of an experiment that makes its own
+        seed: int,  # of the study
+        preset: Preset,  # of the study
+        name: str = "SynthLM",  # which model
+    ):
+        self.seed, self.preset = seed, preset
+        self.data = SeedData(run, seed, preset)
+        folder = self.data.models / name
+        if not folder.exists():
+            make_arm(self.data.run, name, preset, seed)
+        self.model, self.tokenizer = load_lm(folder, "cpu", "float32")
+        self.start = {k: v.clone() for k, v in self.model.state_dict().items()}
+
+    def reset(self) -> None:
+        "The weights before any treatment."
+        self.model.load_state_dict(self.start)
+
+    def repair(
+        self,
+        pairs: list | None = None,  # rows to forget; the synthetic pairs of the seed if None
+        replay: list | None = None,  # rows to replay; the replay texts of the seed if None
+        **changes,  # fields of `UnlearnSettings`
+    ) -> float:  # CPU seconds
+        "The study's repair with some changes, from the weights before any treatment."
+        self.reset()
+        pairs = self.data.rows("synthetic") if pairs is None else pairs
+        replay = self.data.texts("replay") if replay is None else replay
+        settings = repair_settings(self.preset, self.seed, **changes)
+        began = time.process_time()
+        unlearn(self.model, self.tokenizer, pairs, replay, settings)
+        return round(time.process_time() - began, 1)
