@@ -1,8 +1,9 @@
 # make          what there is
-# Every target makes .venv on first use, and again only when what it is built from has changed.
+# Every target makes .venv on first use, and again only when what it is built from has changed; VENV=folder takes another.
 PYTHON ?= python3
-BIN    := .venv/bin
-STAMP  := .venv/.installed
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
 TEST   := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 WORKERS ?= 2
 
@@ -17,8 +18,8 @@ help:  ## this list
 
 $(STAMP): settings.ini setup.py pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "synthflaw needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
-	@echo "Installing into .venv (the first time takes some minutes) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into $(VENV) (the first time takes some minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
