@@ -1,8 +1,9 @@
 # make          what there is
-# Every target makes .venv on first use, and again only when what it is built from has changed.
+# Every target makes .venv on first use, and again only when what it is built from has changed; VENV=folder takes another.
 PYTHON ?= python3
-BIN    := .venv/bin
-STAMP  := .venv/.installed
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
 TEST   := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 WORKERS ?= 2
 
@@ -17,8 +18,8 @@ help:  ## this list
 
 $(STAMP): settings.ini setup.py pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "synthflaw needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
-	@echo "Installing into .venv (the first time takes some minutes) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into $(VENV) (the first time takes some minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -27,7 +28,7 @@ install: $(STAMP)  ## make .venv with everything in it
 demo: $(STAMP)  ## the whole study at nano scale, one seed: from data to flaw to repair to report
 	@$(BIN)/synthflaw study --preset nano --seeds 0 --out runs/demo
 
-test: $(STAMP)  ## all notebooks and all tests (under 15 minutes on 2 cores)
+test: $(STAMP)  ## all notebooks and all tests but the slow ones, which it names at the end (under 15 minutes on 2 cores)
 	$(SAY) '1/4  export and clean change nothing'
 	@$(BIN)/python tools/tree.py
 	$(SAY) '2/4  README.md is what nbs/index.ipynb gives'
@@ -35,7 +36,8 @@ test: $(STAMP)  ## all notebooks and all tests (under 15 minutes on 2 cores)
 	$(SAY) '3/4  every notebook runs'
 	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing $(FLAGS)
 	$(SAY) '4/4  tests of the installed package'
-	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q
+	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q --junit-xml=build/tests.xml
+	@$(BIN)/python tools/skipped.py build/tests.xml
 
 test-all: $(STAMP)  ## the same with the cells marked slow; a passing run is recorded in TESTED.md
 	@start=$$(date +%s); SYNTHFLAW_SLOW=1 $(MAKE) test FLAGS="--flags slow" && $(BIN)/python tools/record.py $$start
