@@ -1,13 +1,16 @@
-"""Look at the built site with a browser: python tools/browser.py [--shots DIR]   (after `make docs`)
+"""Look at the built site with a browser: python tools/browser.py [--shots DIR]
 
-The site in _docs/ is served on loopback and opened with Playwright in the system's Chromium. Checked are
-- every page of the navigation, at 1280 and at 390 px: it opens, its body does not scroll sideways at 390 px,
-- no error in the console, no request that leaves the machine, no link, image or script that is not there,
+The site in _docs/ is served on loopback and opened with Playwright in the system's Chromium.
+Checked are
+- every page of the navigation, at 1280 and at 390 px: it opens, its body does not scroll
+  sideways at 390 px,
+- no error in the console, no request that leaves the machine, no link, image or script that is
+  not there,
 - pictures that have loaded, with an alternative text,
 - the search finds `bounded_forgetting_loss` and lands on its entry,
 - dark mode: the page turns dark, and text keeps its contrast,
-- equations are shown without a network, and llms.txt is there.
-Without Playwright or Chromium it says so and ends with status 0, unless --require is given.
+- equations are shown without a network, and llms.txt is there. Without Playwright or Chromium
+  it says so and ends with status 0, unless --require is given.
 """
 
 import argparse
@@ -35,17 +38,42 @@ STICKS_OUT = """() => {
     const r = e.getBoundingClientRect();
     if (r.right <= w + 1 || !r.width || getComputedStyle(e).position === 'fixed') continue;
     let p = e.parentElement, held = false;
-    for (; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).overflowX !== 'visible') { held = true; break; }
-    if (!held) out.push(e.tagName.toLowerCase() + (e.className && e.className.split ? '.' + e.className.split(' ')[0] : '') + ': ' + Math.round(r.right - w) + ' px, ' + (e.textContent || '').trim().slice(0, 40));
+    for (; p && p !== document.body; p = p.parentElement) {
+      if (getComputedStyle(p).overflowX !== 'visible') { held = true; break; }
+    }
+    if (held) continue;
+    const kind = e.className && e.className.split ? '.' + e.className.split(' ')[0] : '';
+    const text = (e.textContent || '').trim().slice(0, 40);
+    out.push(e.tagName.toLowerCase() + kind + ': ' + Math.round(r.right - w) + ' px, ' + text);
   }
-  return out.length ? out.slice(0, 4) : ['body is ' + (document.documentElement.scrollWidth - w) + ' px too wide'];
+  if (out.length) return out.slice(0, 4);
+  return ['body is ' + (document.documentElement.scrollWidth - w) + ' px too wide'];
 }"""
-PICTURES = """() => [...document.images].map(i => ({src: i.src.slice(0, 80), ok: i.complete && i.naturalWidth > 0, alt: (i.getAttribute('alt') || '').trim(), inMain: !!i.closest('main')}))"""
+PICTURES = """() => [...document.images].map(i => ({
+  src: i.src.slice(0, 80),
+  ok: i.complete && i.naturalWidth > 0,
+  alt: (i.getAttribute('alt') || '').trim(),
+  inMain: !!i.closest('main'),
+}))"""
 LINKS = """() => [...document.querySelectorAll('a[href]')].map(a => a.href)"""
-ON_SCREEN = """name => [...document.querySelectorAll('main h1, main h2, main h3, main h4')].some(h => {
-  const r = h.getBoundingClientRect(); return h.textContent.trim().startsWith(name) && r.top >= 0 && r.bottom <= innerHeight; })"""
-LIGHTNESS = """() => { const lum = c => { const m = c.match(/[\\d.]+/g).map(Number); return m.length > 3 && m[3] === 0 ? null : (0.2126*m[0] + 0.7152*m[1] + 0.0722*m[2])/255; };
-  const s = getComputedStyle(document.body); const bg = lum(s.backgroundColor); return {background: bg === null ? lum(getComputedStyle(document.documentElement).backgroundColor) : bg, text: lum(s.color)}; }"""
+ON_SCREEN = """name => {
+  const heads = [...document.querySelectorAll('main h1, main h2, main h3, main h4')];
+  return heads.some(h => {
+    const r = h.getBoundingClientRect();
+    return h.textContent.trim().startsWith(name) && r.top >= 0 && r.bottom <= innerHeight;
+  });
+}"""
+LIGHTNESS = """() => {
+  const lum = c => {
+    const m = c.match(/[\\d.]+/g).map(Number);
+    if (m.length > 3 && m[3] === 0) return null;
+    return (0.2126 * m[0] + 0.7152 * m[1] + 0.0722 * m[2]) / 255;
+  };
+  const s = getComputedStyle(document.body);
+  const root = getComputedStyle(document.documentElement);
+  const bg = lum(s.backgroundColor);
+  return {background: bg === null ? lum(root.backgroundColor) : bg, text: lum(s.color)};
+}"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -102,7 +130,8 @@ def main(argv=None) -> int:
     browser_path = chromium()
     if browser_path is None:
         print(
-            "not checked: there is no Chromium on this machine (apt-get install chromium, or set SYNTHFLAW_CHROMIUM)"
+            "not checked: there is no Chromium on this machine "
+            "(apt-get install chromium, or set SYNTHFLAW_CHROMIUM)"
         )
         return int(args.require)
     if not (args.site / "index.html").exists():
@@ -156,11 +185,11 @@ def main(argv=None) -> int:
 
         # every page of the navigation
         page.goto(home + "index.html")
-        inside = lambda urls: [
-            u
-            for u in dict.fromkeys(urldefrag(urljoin(home, u))[0] for u in urls)
-            if u.startswith(home) and u.endswith(".html")
-        ]
+
+        def inside(urls):
+            whole = dict.fromkeys(urldefrag(urljoin(home, u))[0] for u in urls)
+            return [u for u in whole if u.startswith(home) and u.endswith(".html")]
+
         pages = inside(
             [
                 home + "index.html",
@@ -223,7 +252,8 @@ def main(argv=None) -> int:
         light = dark.evaluate(LIGHTNESS)
         if light["background"] > 0.3 or light["text"] - light["background"] < 0.4:
             fault(
-                f"dark mode: background {light['background']:.2f}, text {light['text']:.2f} (0 is black, 1 is white)"
+                f"dark mode: background {light['background']:.2f}, "
+                f"text {light['text']:.2f} (0 is black, 1 is white)"
             )
         now["page"] = "llms.txt"
         text = page.request.get(home + "llms.txt")
@@ -235,7 +265,9 @@ def main(argv=None) -> int:
         print(f"{len(faults)} faults on {len(pages)} pages")
         return 1
     print(
-        f"{len(pages)} pages of the navigation, {len(links)} pages linked, {alts} pictures with a text, {equations} equations in loss.html; search lands on {landed}; nothing asked for from elsewhere; no error"
+        f"{len(pages)} pages of the navigation, {len(links)} pages linked, "
+        f"{alts} pictures with a text, {equations} equations in loss.html; "
+        f"search lands on {landed}; nothing asked for from elsewhere; no error"
     )
     return 0
 

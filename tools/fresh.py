@@ -1,17 +1,21 @@
-"""Are the stored outputs those of a fresh run?  python tools/fresh.py [NOTEBOOK ...]   (all of nbs/ without names)
+"""Are the stored outputs those of a fresh run?  python tools/fresh.py [NOTEBOOK ...]
 
-1. Each notebook runs from a clean kernel, cells marked slow or gpu left out, and the text of every stored output is
-   compared with the fresh one. Words have to be equal. Numbers have to agree within TOLERANCE of the larger one.
-   Excluded by rule: numbers that measure this machine now (followed by a unit of time or size, or a rate; a whole line
-   that speaks of seconds, memory or a commit), addresses in memory, paths of temporary folders. Pictures are compared
-   by being there. Cells that are marked slow or gpu must have a stored output, and it must name its provenance.
-2. A figure is asserted: a cell whose stored output is a picture is followed, before the next picture, by a cell with `assert`
-   or `test_`.   (reported)
+1. Each notebook runs from a clean kernel, cells marked slow or gpu left out, and the text of
+   every stored output is compared with the fresh one. Words have to be equal. Numbers have to
+   agree within TOLERANCE of the larger one. Excluded by rule: numbers that measure this machine
+   now (followed by a unit of time or size, or a rate; a whole line that speaks of seconds,
+   memory or a commit), addresses in memory, paths of temporary folders. Pictures are compared
+   by being there. Cells that are marked slow or gpu must have a stored output, and it must name
+   its provenance.
+2. A figure is asserted: a cell whose stored output is a picture is followed, before the next
+   picture, by a cell with `assert` or `test_`.   (reported)
 3. Numbers in the prose stand in some output or code of the same notebook.   (reported)
-4. Every `synthflaw …` command in a shell block of the prose is one that the command line's parser takes.
+4. Every `synthflaw …` command in a shell block of the prose is one that the command line's
+   parser takes.
 5. README.md equals nbs/index.ipynb (tools/readme.py --check).
 
-Exit status 1 if anything but what is only reported fails. One notebook at a time: it is slow by nature.
+Exit status 1 if anything but what is only reported fails. One notebook at a time: it is slow by
+nature.
 """
 
 import argparse
@@ -35,10 +39,12 @@ NUMBER = re.compile(
     r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])", re.I
 )
 UNIT = (
-    r"(?:s|ms|µs|us|min|minutes?|seconds?|hours?|h|GB|MB|KB|GiB|MiB|KiB|it/s|x faster|times faster)"
+    r"(?:s|ms|µs|us|min|minutes?|seconds?|hours?|h|GB|MB|KB|GiB|MiB|KiB|it/s|x faster|"
+    r"times faster)"
 )
 MEASURED = re.compile(
-    rf"[-+]?\d[\d,.:]*\s*{UNIT}\b(?!\w)|[\d,.]+\s*(?:\w+\s+)?(?:/s\b|a second\b|per second\b|/second\b)",
+    rf"[-+]?\d[\d,.:]*\s*{UNIT}\b(?!\w)|"
+    r"[\d,.]+\s*(?:\w+\s+)?(?:/s\b|a second\b|per second\b|/second\b)",
     re.I,
 )
 LINE = re.compile(
@@ -87,7 +93,7 @@ def agree(stored: str, fresh: str, tolerance: float = TOLERANCE) -> bool:
     "Equal words, and numbers within the tolerance."
     if NUMBER.sub("#", stored).split() != NUMBER.sub("#", fresh).split():
         return False
-    pairs = zip(NUMBER.findall(stored), NUMBER.findall(fresh))
+    pairs = zip(NUMBER.findall(stored), NUMBER.findall(fresh), strict=True)
     return all(
         abs(number(a) - number(b))
         <= tolerance * max(abs(number(a)), abs(number(b)), 1e-9) + last_digit(a, b)
@@ -112,7 +118,7 @@ def differences(stored: str, fresh: str, tolerance: float = TOLERANCE) -> list[s
     if len(a) == len(b):
         return [
             f"{sign} {line}"
-            for x, y in zip(a, b)
+            for x, y in zip(a, b, strict=True)
             if not agree(x, y, tolerance)
             for sign, line in (("-", x), ("+", y))
         ]
@@ -144,7 +150,7 @@ def stale(path: Path, tolerance: float) -> list[str]:
     stored = nbformat.read(path, 4)
     fresh = fresh_run(stored, path.parent)
     out = []
-    for i, (a, b) in enumerate(zip(stored.cells, fresh.cells)):
+    for i, (a, b) in enumerate(zip(stored.cells, fresh.cells, strict=True)):
         if a.cell_type != "code":
             continue
         if FLAGGED.search(a.source):
@@ -179,7 +185,7 @@ def unasserted(nb) -> list[str]:
 
 
 def unseen_numbers(nb) -> list[str]:
-    "3: decimal numbers and large ones in prose that stand in no output and no code of the notebook."
+    "3: decimal and large numbers in prose that stand in no output and no code of the notebook."
     seen = "\n".join(outputs(c) + "\n" + c.source for c in nb.cells if c.cell_type == "code")
     known = [number(x) for x in NUMBER.findall(seen)]
     out = []
@@ -187,7 +193,8 @@ def unseen_numbers(nb) -> list[str]:
         if cell.cell_type != "markdown":
             continue
         prose = re.sub(
-            r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|\]\([^)]*\)|arXiv \S+|\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b",
+            r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|\]\([^)]*\)|arXiv \S+|"
+            r"\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b",
             " ",
             cell.source,
             flags=re.S,
@@ -202,11 +209,8 @@ def unseen_numbers(nb) -> list[str]:
                 for k in known
                 for scale in ((1, 100) if percent else (1,))
             ):
-                out.append(
-                    f"cell {i}: {m[0]} in “…{prose[max(0, m.start() - 40) : m.end() + 15].strip()}…”".replace(
-                        "\n", " "
-                    )
-                )
+                around = prose[max(0, m.start() - 40) : m.end() + 15].strip().replace("\n", " ")
+                out.append(f"cell {i}: {m[0]} in “…{around}…”")
     return out
 
 

@@ -1,8 +1,9 @@
 """Does the book work in JupyterLab?  python tools/lab.py [--shot FILE] [--notebook index.ipynb]
 
-Starts JupyterLab on loopback with a copy of nbs/, opens the notebook in Chromium through Playwright, clears its outputs,
-runs all cells and waits for them. Checked: no cell fails, nothing is asked for from elsewhere, and the notebook's
-figures appear (as many pictures as are stored). Without Playwright, Chromium or JupyterLab it says so (status 0).
+Starts JupyterLab on loopback with a copy of nbs/, opens the notebook in Chromium through
+Playwright, clears its outputs, runs all cells and waits for them. Checked: no cell fails,
+nothing is asked for from elsewhere, and the notebook's figures appear (as many pictures as are
+stored). Without Playwright, Chromium or JupyterLab it says so (status 0).
 """
 
 import argparse
@@ -19,11 +20,20 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).parent))
 from browser import ROOT, WIDE, chromium  # noqa: E402
 
-STATE = """() => ({
-  waiting: [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].filter(e => !/\\[\\d+\\]/.test(e.textContent)).length,
-  cells: document.querySelectorAll('.jp-CodeCell').length,
-  pictures: document.querySelectorAll('.jp-OutputArea img').length,
-  failed: [...document.querySelectorAll('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"], .jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]')].filter(e => e.textContent.includes('Traceback')).map(e => e.textContent.trim().split('\\n').pop())})"""
+STATE = """() => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const output = (kind) => '.jp-OutputArea-output[data-mime-type="' + kind + '"]';
+  const error = output('application/vnd.jupyter.error');
+  const stderr = output('application/vnd.jupyter.stderr');
+  const prompts = all('.jp-CodeCell .jp-InputPrompt');
+  const failed = all(error + ', ' + stderr).filter(e => e.textContent.includes('Traceback'));
+  return {
+    waiting: prompts.filter(e => !/\\[\\d+\\]/.test(e.textContent)).length,
+    cells: all('.jp-CodeCell').length,
+    pictures: all('.jp-OutputArea img').length,
+    failed: failed.map(e => e.textContent.trim().split('\\n').pop()),
+  };
+}"""
 
 
 def stored_pictures(path: Path) -> int:
@@ -147,13 +157,12 @@ def main(argv=None) -> int:
         faults.append(f"{state['waiting']} of {state['cells']} cells did not run")
     if state["pictures"] < wanted:
         faults.append(f"{state['pictures']} of {wanted} pictures appeared")
-    print(
-        *faults
-        or [
-            f"{args.notebook} ran in JupyterLab in {time.time() - start:.0f} s; all {state['cells']} code cells, {state['pictures']} of {wanted} pictures; nothing asked for from elsewhere"
-        ],
-        sep="\n",
+    well = (
+        f"{args.notebook} ran in JupyterLab in {time.time() - start:.0f} s; "
+        f"all {state['cells']} code cells, {state['pictures']} of {wanted} pictures; "
+        "nothing asked for from elsewhere"
     )
+    print(*(faults or [well]), sep="\n")
     return int(bool(faults))
 
 
