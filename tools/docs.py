@@ -325,52 +325,56 @@ class Links(HTMLParser):
             self.loads.add(a["src"])
 
 
+def elsewhere(address: str, page: Links) -> str:
+    "What is wrong with an address outside of the site, if anything is."
+    if address in page.loads and urlsplit(address).scheme != "data":
+        return f"{address} is loaded from elsewhere"
+    if ".example/" in address + "/":
+        return f"{address} does not exist"
+    return ""
+
+
+def within(address: str, name: str, pages: dict[str, Links]) -> str:
+    "What is wrong with an address within the site, if anything is."
+    parts = urlsplit(address)
+    target = name
+    if parts.path:
+        target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path)))
+    if (SITE / target).is_dir():
+        target = os.path.normpath(os.path.join(target, "index.html"))
+    if not (SITE / target).is_file():
+        return f"{target} is linked, but is not there"
+    if parts.fragment and target in pages:
+        places = pages[target].ids | {"top"}
+        if unquote(parts.fragment) not in places:
+            place = f"{target}#{parts.fragment}"
+            return f"{place} is linked, but there is no such place on that page"
+    return ""
+
+
 def problems() -> list[str]:
     "Step 6: broken links, and anything a page would load from elsewhere."
-    pages = {
-        p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8"))
-        for p in SITE.rglob("*.html")
-    }
+    pages = {}
+    for path in SITE.rglob("*.html"):
+        pages[path.relative_to(SITE).as_posix()] = Links(path.read_text(encoding="utf-8"))
     faults: dict[str, list[str]] = {}
     for name, page in pages.items():
         for address in sorted(page.links | page.loads):
             parts = urlsplit(address)
-            fault = target = ""
-            if parts.scheme or parts.netloc:
-                if address in page.loads and parts.scheme != "data":
-                    fault = f"{address} is loaded from elsewhere"
-                elif ".example/" in address + "/":
-                    fault = f"{address} does not exist"
-            else:
-                target = (
-                    os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path)))
-                    if parts.path
-                    else name
-                )
-                if (SITE / target).is_dir():
-                    target = os.path.normpath(os.path.join(target, "index.html"))
-                if not (SITE / target).is_file():
-                    fault = f"{target} is linked, but is not there"
-                elif (
-                    parts.fragment
-                    and target in pages
-                    and unquote(parts.fragment) not in pages[target].ids | {"top"}
-                ):
-                    place = f"{target}#{parts.fragment}"
-                    fault = f"{place} is linked, but there is no such place on that page"
+            outside = bool(parts.scheme or parts.netloc)
+            fault = elsewhere(address, page) if outside else within(address, name, pages)
             if fault:
                 faults.setdefault(fault, []).append(name)
+    loaded = re.compile(r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)")
     for path in SITE.rglob("*.css"):
-        for address in re.findall(
-            r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)", path.read_text(encoding="utf-8")
-        ):
-            faults.setdefault(f"{address} is loaded from elsewhere", []).append(
-                path.relative_to(SITE).as_posix()
-            )
-    return [
-        f"{fault}: on {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")
-        for fault, names in faults.items()
-    ]
+        for address in loaded.findall(path.read_text(encoding="utf-8")):
+            fault = f"{address} is loaded from elsewhere"
+            faults.setdefault(fault, []).append(path.relative_to(SITE).as_posix())
+    out = []
+    for fault, names in faults.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        out.append(f"{fault}: on {names[0]}{more}")
+    return out
 
 
 def main() -> int:

@@ -245,47 +245,52 @@ def unknown_commands(nb) -> list[str]:
     return out
 
 
-def main(argv=None) -> int:
+def options(argv=None) -> argparse.Namespace:
+    "The words of the command."
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument(
-        "notebooks",
-        nargs="*",
-        metavar="NOTEBOOK",
-        help="paths (default: all in nbs/ but the tests)",
-    )
-    p.add_argument(
-        "--tolerance",
-        type=float,
-        default=TOLERANCE,
-        metavar="X",
-        help="relative difference of numbers that is allowed (default: %(default)s)",
-    )
-    p.add_argument(
-        "--no-run", action="store_true", help="only what needs no run: figures, prose, README"
-    )
-    args = p.parse_args(argv)
+    paths = "paths (default: all in nbs/ but the tests)"
+    p.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=paths)
+    allowed = "relative difference of numbers that is allowed (default: %(default)s)"
+    p.add_argument("--tolerance", type=float, default=TOLERANCE, metavar="X", help=allowed)
+    only = "only what needs no run: figures, prose, README"
+    p.add_argument("--no-run", action="store_true", help=only)
+    return p.parse_args(argv)
+
+
+def book() -> list[Path]:
+    "The notebooks without their tests."
+    leave = {"tests", ".ipynb_checkpoints"}
+    return sorted(q for q in (ROOT / "nbs").rglob("*.ipynb") if not leave & set(q.parts))
+
+
+def run_faults(path: Path, name: Path, tolerance: float) -> list[str]:
+    "1, with a line for each notebook: what differs from a fresh run."
+    start = time.time()
+    try:
+        found = stale(path, tolerance)
+    except Exception as e:  # a cell that fails is a finding, not the end of the check
+        found = [f"does not run: {str(e).strip().splitlines()[-1][:300]}"]
+    verdict = f"{name}: {'STALE' if found else 'fresh'} ({time.time() - start:.0f} s)"
+    print(verdict, *found, sep="\n  ", flush=True)
+    return found
+
+
+def readme_faults() -> str:
+    "5: what `tools/readme.py --check` says if README.md is not what it should be."
+    command = [sys.executable, ROOT / "tools" / "readme.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return (done.stdout + done.stderr).strip() if done.returncode else ""
+
+
+def main(argv=None) -> int:
+    args = options(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    paths = [Path(x).resolve() for x in args.notebooks] or sorted(
-        q
-        for q in (ROOT / "nbs").rglob("*.ipynb")
-        if "tests" not in q.parts and ".ipynb_checkpoints" not in q.parts
-    )
     failed = 0
-    for path in paths:
-        start, nb = time.time(), nbformat.read(path, 4)
+    for path in [Path(x).resolve() for x in args.notebooks] or book():
+        nb = nbformat.read(path, 4)
         name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         if not args.no_run:
-            try:
-                faults = stale(path, args.tolerance)
-            except Exception as e:  # a cell that fails is a finding, not the end of the check
-                faults = [f"does not run: {str(e).strip().splitlines()[-1][:300]}"]
-            failed += bool(faults)
-            print(
-                f"{name}: {'STALE' if faults else 'fresh'} ({time.time() - start:.0f} s)",
-                *faults,
-                sep="\n  ",
-                flush=True,
-            )
+            failed += bool(run_faults(path, name, args.tolerance))
         unknown = unknown_commands(nb)
         failed += bool(unknown)
         for what, found in (
@@ -295,15 +300,10 @@ def main(argv=None) -> int:
         ):
             for line in found:
                 print(f"{name}: {what}: {line}")
-    readme = subprocess.run(
-        [sys.executable, ROOT / "tools" / "readme.py", "--check"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if readme.returncode:
-        print((readme.stdout + readme.stderr).strip())
-    return int(bool(failed or readme.returncode))
+    readme = readme_faults()
+    if readme:
+        print(readme)
+    return int(bool(failed or readme))
 
 
 if __name__ == "__main__":
