@@ -37,6 +37,13 @@ def encode_ids(
         ids += [np.asarray(row, dtype=np.int64) for row in _fast_ids(some, tokenizer)]
     return ids
 
+# %% ../../nbs/22_grams.ipynb #fd399291
+def as_chars(
+    ids: Iterable[int],  # token ids
+) -> str:  # one character a token
+    "Token ids as a string."
+    return "".join(map(chr, ids))
+
 # %% ../../nbs/22_grams.ipynb #a1c7a94a
 def gram_hashes(
     rows: list[np.ndarray],  # N arrays of token ids
@@ -121,7 +128,7 @@ def join_factor(
     )
     return int(max(1, min(round(s / max(n, 1)), len(natural_ids) // 2)))
 
-# %% ../../nbs/22_grams.ipynb #3952d1ee
+# %% ../../nbs/22_grams.ipynb #31c769e2
 def token_df(
     rows: list[np.ndarray],  # N arrays of token ids
     V: int,  # size of the vocabulary
@@ -217,7 +224,7 @@ def _presence(natural_ids, synthetic_ids, V, join, min_docs):
         "min_docs": min_docs,
     }
 
-# %% ../../nbs/22_grams.ipynb #e2ef9799
+# %% ../../nbs/22_grams.ipynb #610b13b2
 def token_test(  # noqa: PLR0913
     natural_ids: list[np.ndarray],  # natural documents, from `encode_ids`
     synthetic_ids: list[np.ndarray],  # synthetic documents
