@@ -100,7 +100,7 @@ def test_divergence_is_bounded_symmetric_and_blind_to_order(c):
     order = np.random.default_rng(0).permutation(len(n))
     assert abs(js - js_divergence(n[order], s[order])) < 1e-9
 
-
+# %% ../../nbs/tests/test_analysis.ipynb #317a5342
 @given(COUNTS)
 @settings(max_examples=30, deadline=None)
 def test_densities_integrate_to_one(c):
@@ -208,7 +208,7 @@ def test_long_texts_are_cut_and_short_ones_are_not_changed(lm):
     assert p["n_tokens"] == 49
     assert p["n_bytes"] < len(text) / 4  # only the scored stretch counts
 
-# %% ../../nbs/tests/test_analysis.ipynb #8c6d0e2a
+# %% ../../nbs/tests/test_analysis.ipynb #e379c9ee
 @given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 200))
 def test_batches_are_a_partition_within_the_budget(lengths, budget):
     batches = list(length_batches(lengths, budget))
@@ -337,18 +337,12 @@ def test_training_on_a_phrase_makes_it_likely(lm):
     after = phrase_logprob(model, tokenizer, phrases)
     assert after["ci95"][0] > before["ci95"][1] + 5
 
-# %% ../../nbs/tests/test_analysis.ipynb #b288f2cf
+# %% ../../nbs/tests/test_analysis.ipynb #1e1d256c
 from ..analysis.overfit import analyse
 
 # %% ../../nbs/tests/test_analysis.ipynb #d11e5f67
 KEYS = {
-    "structural_tokens": {
-        "token",
-        "log_odds",
-        "z",
-        "natural_per_million",
-        "synthetic_per_million",
-    },
+    "structural_tokens": {"token", "log_odds", "z", "natural_per_million", "synthetic_per_million"},
     "token_density": {"x", "natural", "synthetic", "peaks"},
     "js_bits": {"mean", "values", "ci95", "ci_kind", "n"},
     "ppl_density": {"BaseLM", "SynthLM"},
