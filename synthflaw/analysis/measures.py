@@ -14,7 +14,7 @@ from .attribution import attribution, position_kl
 from .divergence import divergence_test
 from .diversity import diversity_test
 from .embedding import embed, length_matched, separability_test, text_features
-from .grams import _token_rows, encode_ids, fdr, join_factor, token_test
+from .grams import encode_ids, fdr, join_factor, token_rows, token_test
 from .likelihood import likelihood_shift, perplexity
 from .overfit import overfit_score, pattern_heads, template_rate
 from .stream import corpus_stats
@@ -74,7 +74,7 @@ def corpus_level(
     rows = {k: sorted(s["sample"], key=text_of) for k, s in stat.items()}
     ids = {k: encode_ids(r, tokenizer) for k, r in rows.items()}
     if join_factor(ids["natural"], ids["synthetic"]) == 1:  # exact counts of the whole corpora
-        tokens = _token_rows(
+        tokens = token_rows(
             stat["natural"]["counts"],
             stat["synthetic"]["counts"],
             {
