@@ -12,14 +12,7 @@ import numpy as np
 import torch
 
 from ..core import Document, check, text_of
-from synthflaw.lm.logprob import (
-    Encoded,
-    evaluating,
-    length_batches,
-    pad_batch,
-    plain_head,
-    scored_hidden,
-)
+from ..lm.logprob import Encoded, evaluating, scored_logits
 from ..lm.model import chat_prompt
 from ..stats import bootstrap_cell
 
@@ -80,30 +73,6 @@ def classify_tokens(
     cls[-1] = 0
     return ids + [tokenizer.eos_token_id], cls
 
-# %% ../../nbs/31_attribution.ipynb #50ef1fb5
-def _logit_chunks(model, rows, pad, batch_tokens, chunk):
-    "(indices of rows, (S, V) float32 logits, (S,) labels), a few positions at a time."
-    head = plain_head(model)
-    if head is not None:
-        for batch, h, y in scored_hidden(model, rows, pad, batch_tokens):
-            for a, b in zip(h.split(chunk), y.split(chunk)):
-                yield batch, head(a).float(), b
-        return
-    for batch in length_batches([len(r.ids) for r in rows], batch_tokens):
-        batch = [i for i in batch if len(rows[i].ids) > rows[i].first]
-        if not batch:
-            continue
-        x = pad_batch([rows[i].ids for i in batch], pad, device=model.device)
-        logits = model(**x, use_cache=False).logits  # (B, T, V)
-        z = torch.cat(
-            [logits[j, rows[i].first - 1 : len(rows[i].ids) - 1] for j, i in enumerate(batch)]
-        )
-        y = torch.cat(
-            [x["input_ids"][j, rows[i].first : len(rows[i].ids)] for j, i in enumerate(batch)]
-        )
-        for a, b in zip(z.split(chunk), y.split(chunk)):
-            yield batch, a.float(), b
-
 # %% ../../nbs/31_attribution.ipynb #f213a21d
 def token_shift(
     model,  # the model to look at
@@ -121,8 +90,8 @@ def token_shift(
     parts, order = [], []
     with evaluating(model), evaluating(ref_model):
         for (batch, z, y), (_, zr, _) in zip(
-            _logit_chunks(model, enc, pad, batch_tokens, chunk),
-            _logit_chunks(ref_model, enc, pad, batch_tokens, chunk),
+            scored_logits(model, enc, pad, batch_tokens, chunk),
+            scored_logits(ref_model, enc, pad, batch_tokens, chunk),
             strict=True,
         ):
             if not order or order[-1] is not batch:
