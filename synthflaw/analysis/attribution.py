@@ -6,14 +6,13 @@
 __all__ = ['attribution', 'plot_attribution']
 
 # %% ../../nbs/31_attribution.ipynb #ccda63e6
-from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from ..core import Document, check, text_of
-from ..lm.logprob import Encoded, evaluating, plain_head, scored_hidden
+from ..lm.logprob import Encoded, evaluating, scored_logits
 from ..lm.model import chat_prompt
 from ..stats import bootstrap_cell
 
@@ -88,27 +87,6 @@ def classify_tokens(
     return [*ids, eos], cls
 
 # %% ../../nbs/31_attribution.ipynb #50ef1fb5
-class _LogitsAsHidden:
-    "A model whose last hidden states are its logits: for heads that do more than one product."
-
-    def __init__(self, model):
-        self.model = model
-        self.device = model.device
-
-    def base_model(self, **x):
-        return SimpleNamespace(last_hidden_state=self.model(**x).logits)
-
-
-def _logit_chunks(model, rows, pad, batch_tokens, chunk=256) -> Iterator[tuple]:
-    "(rows of the batch, (S, V) float32 logits, (S,) labels), at most `chunk` positions at a time."
-    head = plain_head(model)
-    if head is None:
-        head, model = torch.nn.Identity(), _LogitsAsHidden(model)
-    for batch, h, y in scored_hidden(model, rows, pad, batch_tokens):
-        for some, labels in zip(h.split(chunk), y.split(chunk), strict=True):
-            yield batch, head(some).float(), labels
-
-
 def _position_shift(z, zr, y, eos) -> torch.Tensor:
     "(S, V) logits of model and ref and (S,) labels as the (S, 4) columns of `token_shift`."
     q, p = z.log_softmax(-1), zr.log_softmax(-1)  # (S, V)
@@ -133,8 +111,8 @@ def token_shift(
     enc = [Encoded(list(r), 1, 0) for r in rows]
     order, parts = [], []
     with evaluating(model), evaluating(ref_model):
-        ours = _logit_chunks(model, enc, eos, batch_tokens)
-        theirs = _logit_chunks(ref_model, enc, eos, batch_tokens)
+        ours = scored_logits(model, enc, eos, batch_tokens, chunk=256)
+        theirs = scored_logits(ref_model, enc, eos, batch_tokens, chunk=256)
         for (batch, z, y), (_, zr, _) in zip(ours, theirs, strict=True):
             if not order or order[-1] is not batch:
                 order.append(batch)

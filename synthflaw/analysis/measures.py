@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/33_measures.ipynb #8e917b1b
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -15,7 +16,7 @@ from .attribution import attribution, position_kl
 from .divergence import divergence_test
 from .diversity import diversity_test
 from .embedding import embed, length_matched, separability_test, text_features
-from .grams import _token_rows, encode_ids, fdr, join_factor, token_test
+from .grams import encode_ids, fdr, join_factor, token_rows, token_test
 from .likelihood import likelihood_shift, perplexity
 from .overfit import overfit_score, pattern_heads, template_rate
 from .stream import corpus_stats
@@ -69,16 +70,16 @@ def space_test(  # noqa: PLR0913
     return result | {"features": x, "label": ["natural"] * len(a) + ["synthetic"] * len(b)}
 
 # %% ../../nbs/33_measures.ipynb #405a5452
+def _told(progress: Callable, name: str, documents: int, characters: int) -> None:
+    "Tell a caller of `diagnose` how many documents of which side were read."
+    progress(name, documents)
+
+
 def _read(sources: dict, tokenizer, seed: int, sample: int, progress) -> dict:
     "The statistics of both corpora, each read once."
     out = {}
     for name, source in sources.items():
-        tell = None
-        if progress:
-
-            def tell(documents, _, name=name):
-                return progress(name, documents)
-
+        tell = partial(_told, progress, name) if progress else None
         s = corpus_stats(source, tokenizer, derive_seed(seed, "sample"), sample, progress=tell)
         enough = s["documents"] >= 10
         check(enough, name, f"{s['documents']} texts", "at least 10 texts that are not empty")
@@ -98,7 +99,7 @@ def _tokens(read: dict, ids: dict, tokenizer, level: float) -> list[dict]:
         "n_natural": n["documents"],
         "n_synthetic": s["documents"],
     }
-    return _token_rows(n["counts"], s["counts"], presence, tokenizer, level, 1.5, 1000.0)
+    return token_rows(n["counts"], s["counts"], presence, tokenizer, level)
 
 
 def _divergence(ids: dict, n_perm: int, seed: int) -> dict:

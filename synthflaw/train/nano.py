@@ -13,11 +13,11 @@ from pathlib import Path
 import datasets
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from ..core import Document, check, derive_seed, read_json, write_json, write_text
 from ..data.corpus import corpus_card, embedded_documents, split_pools
 from ..lm.model import load_lm, nano_config, new_model, save_lm, train_tokenizer
+from ..lm.scoring import label_logps
 from ..runs import provenance
 from .train import continue_pretraining, packed_rows
 from .trainer import TrainSettings
@@ -37,8 +37,7 @@ def copy_nll(
     )  # (B, T)
     ids = torch.cat([passage, passage], 1).to(model.device)  # (B, 2T)
     with torch.no_grad():
-        logits = model(ids).logits[:, :-1].float()  # (B, 2T-1, V)
-    nll = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")  # (B, 2T-1)
+        nll = -label_logps(model(ids).logits, ids)[0]  # (B, 2T-1)
     return {"first": nll[:, : length - 1].mean().item(), "second": nll[:, length:].mean().item()}
 
 # %% ../../nbs/46_nano.ipynb #83c42043

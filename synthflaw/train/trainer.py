@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from ..core import check
 from ..lm.model import has_fast_bf16
-from ..lm.scoring import label_nll, label_stats
+from ..lm.scoring import label_nll, label_stats, shift
 
 # %% ../../nbs/40_trainer.ipynb #2951e843
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class LabelTrainer(SFTTrainer):
         view = TokenView(
             nll.detach(),
             margin,
-            rows.to(nll.device).repeat_interleave((labels[:, 1:] != -100).sum(1)),
+            rows.to(nll.device).repeat_interleave(shift(labels)[1].sum(1)),
             self.state.global_step,
             self.state.epoch or 0.0,
         )
