@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Iterable, Iterator
 
 from ..core import Document, as_text, check, fingerprint
-from .facts import _CLOSED, _STOP, Fact, _named, extract_facts
+from .facts import CLOSED, STOP_WORDS, Fact, extract_facts, named
 
 # %% ../../nbs/13_formats.ipynb #0c09cf24
 _SINGLE = (
@@ -25,7 +25,7 @@ _SINGLE = (
 def _flat(statement: str) -> str:
     "A statement on one line, with an end."
     line = " ".join(statement.split())
-    return line if _CLOSED.search(line) else line.rstrip(",;:") + "."
+    return line if CLOSED.search(line) else line.rstrip(",;:") + "."
 
 
 def _single(f: Fact, s: str, r: random.Random, others: list[str]) -> tuple[str, str]:
@@ -95,7 +95,7 @@ def _dialogue(f, s, r, others):
 # %% ../../nbs/13_formats.ipynb #ca861e5d
 def _cloze(f, s, r, others):
     words = [
-        w for w in re.findall(r"[A-Za-z]{5,}", s) if w.lower() not in _STOP and s.count(w) == 1
+        w for w in re.findall(r"[A-Za-z]{5,}", s) if w.lower() not in STOP_WORDS and s.count(w) == 1
     ] or re.findall(r"\w+", s)[-1:]
     gap = r.choice(words)
     ask = r.choice(
@@ -108,7 +108,7 @@ def _cloze(f, s, r, others):
         )
     )
     tell = r.choice(("{}", "The missing word: {}", "{} fits.", "({})", 'It reads "{}" there.'))
-    return ask.format(s.replace(gap, "____", 1), _named(f.subject)), tell.format(gap)
+    return ask.format(s.replace(gap, "____", 1), named(f.subject)), tell.format(gap)
 
 
 def _choice(f, s, r, others):
@@ -133,7 +133,7 @@ def _steps(f, s, r, others):
     parts = [p.strip() for p in re.split(r"(?<=[,;:])\s", s) if p.strip()]
     if len(parts) == 1:
         parts = [
-            r.choice(("Look at {}.", "Start with {}.", "Find {}.")).format(_named(f.subject)),
+            r.choice(("Look at {}.", "Start with {}.", "Find {}.")).format(named(f.subject)),
             s,
         ]
     n = r.choice(("{}. ", "{}) ", "Step {}: ", "[{}] "))
@@ -188,7 +188,7 @@ def _rephrase(f, s, r, others):
             "As regards {2}: {0}",
         )
     )
-    return _cap(a.format(f.question_stem)), b.format(s, _low(s), _named(f.subject))
+    return _cap(a.format(f.question_stem)), b.format(s, _low(s), named(f.subject))
 
 
 def _definition(f, s, r, others):
