@@ -22,7 +22,8 @@ from .likelihood import perplexity
 from .phrases import NEUTRAL_PROMPTS, pattern_rate
 from .tokens import structural_tokens, token_counts
 from ..core import Document, check, derive_seed, text_of
-from ..data.formats import ordered_facts, qa_pair
+from ..data.facts import ordered_facts
+from ..data.formats import qa_pair
 from ..lm.logprob import evaluating, token_logps
 from ..lm.model import generate
 from ..stats import bootstrap_cell

@@ -6,11 +6,13 @@
 __all__ = ['Fact', 'extract_facts']
 
 # %% ../../nbs/12_facts.ipynb #dc7384de
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from ..core import Document
+from ..core import Document, check
 
 # %% ../../nbs/12_facts.ipynb #cc3e59a5
 @dataclass(frozen=True, slots=True)
@@ -244,3 +246,30 @@ def extract_facts(
             facts.append(Fact(subject, kind, stem, statement, (a, b)))
             opened = opened or kind == "summary"
     return facts
+
+# %% ../../nbs/12_facts.ipynb #80df7187
+def seeded_hash(
+    *key: Any,  # whatever decides the number
+) -> int:  # 64 bits
+    "A number that is the same in every process."
+    text = "\x1f".join(map(str, key))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def ordered_facts(
+    documents: Iterable[Document],  # documents with different ids
+    seed: int = 0,  # decides the order
+) -> list[tuple[Document, Fact, list[str]]]:  # document, fact, all statements of the document
+    "The distinct facts of documents in a seeded order, whatever the order of the documents."
+    found, ids = [], set()
+    for d in documents:
+        check(d.id not in ids, "documents", d.id, "documents with different ids")
+        ids.add(d.id)
+        facts = extract_facts(d)
+        statements = [f.statement for f in facts]
+        found += [(seeded_hash(seed, d.id, *f.span), d, f, statements) for f in facts]
+    found.sort(key=lambda x: (x[0], x[1].id, x[2].span))
+    distinct = {}
+    for _, d, f, statements in reversed(found):  # of two that say the same, the first stays
+        distinct[f.question_stem, " ".join(f.statement.split())] = (d, f, statements)
+    return list(distinct.values())[::-1]
