@@ -121,7 +121,7 @@ def run_evaluate(args) -> dict:
 
     from synthflaw.core import set_threads, unit_hash
     from synthflaw.data.corpus import load_documents
-    from synthflaw.evaluate.compare import detectable, evaluate_models, results_table
+    from synthflaw.evaluate.compare import detectable, evaluate_models, scores_table
     from synthflaw.runs import quiet
 
     check(len(set(args.model)) == len(args.model), "model", args.model, "different models")
@@ -166,6 +166,6 @@ def run_evaluate(args) -> dict:
         lambda name, i, k: print(f"{name}: {i} of {k} prompts", file=sys.stderr),
         judge,
     )
-    print(results_table(got))
+    print(scores_table(got))
     print(f"evaluation.json, answers and report.html are in {args.out}")
     return got
