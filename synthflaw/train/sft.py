@@ -61,15 +61,19 @@ def _talk(record):
     }
 
 
-def _messages(records):
-    "Conversations with the fields that a chat template knows; the last word is the assistant's."
+def _check_answers(records):
+    "In a conversation that is trained on, the last word is the assistant's."
     bad = []
     for i, r in enumerate(records):
         if not r["messages"] or r["messages"][-1]["role"] != "assistant":
             bad.append(i)
     found = f"{len(bad)} without an answer at the end (rows {bad[:5]})"
     check(not bad, "rows", found, "conversations that end with the assistant")
-    return [[{"role": m["role"], "content": m["content"]} for m in r["messages"]] for r in records]
+
+
+def _turns(record):
+    "A conversation with the two fields that every chat template knows."
+    return {"messages": [{"role": m["role"], "content": m["content"]} for m in record["messages"]]}
 
 
 def sft_rows(
@@ -79,11 +83,13 @@ def sft_rows(
     "Rows of any of the three kinds, as TRL takes them."
     kind = _one_kind(records, tokenizer)
     options = {}
+    if kind == "messages":
+        _check_answers(records)
     if kind == "messages" and _marked(tokenizer):
-        rows = [{"messages": m} for m in _messages(records)]
+        rows = [_turns(r) for r in records]
         options["assistant_only_loss"] = True
     elif kind == "messages":
-        rows = [{"prompt": m[:-1], "completion": m[-1:]} for m in _messages(records)]
+        rows = [{"prompt": r["messages"][:-1], "completion": r["messages"][-1:]} for r in records]
     elif kind == "prompt" and tokenizer.chat_template is not None:
         rows = [_talk(r) for r in records]
     else:
