@@ -8,14 +8,14 @@ __all__ = []
 # %% ../../nbs/cli/11_bench.ipynb #c5f48349
 import sys
 
-from .options import command, option
+from .options import option
 
 # %% ../../nbs/cli/11_bench.ipynb #5f07e9d7
 def add_bench(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw bench`."
-    p = command(sub, "bench", "measure speed and memory against the standard way")
+    p = sub.add_parser("bench", help="measure speed and memory against the standard way")
     cases = (
         "what to measure: unlearning, sft, pretrain, or another registered case "
         "(default: %(default)s)"

@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/04_diagnose.ipynb #d898b642
-from .options import MODEL, SOURCE, command, machine_options, option, seed_option
+from .options import MODEL, SOURCE, machine_options, option, seed_option
 from ..core import check
 
 # %% ../../nbs/cli/04_diagnose.ipynb #f14b9485
@@ -18,7 +18,7 @@ def add_diagnose(
 ) -> None:
     "Add `synthflaw diagnose`."
     meaning = "what is wrong with synthetic text, and what a model has picked up of it"
-    p = command(sub, "diagnose", meaning)
+    p = sub.add_parser("diagnose", help=meaning)
     option(p, "--natural", "SOURCE", f"natural text: {SOURCE}", required=True)
     rows = "synthetic text or prompt-completion rows; the same kinds of SOURCE"
     option(p, "--synthetic", "SOURCE", rows, required=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from synthflaw.cli.options import (
     SOURCE,
-    command,
     machine_options,
     option,
     out_option,
@@ -55,7 +54,7 @@ def add_evaluate(
 ) -> None:
     "Add `synthflaw evaluate`."
     meaning = "instruction following and abilities of one or more models, with intervals; resumable"
-    e = command(sub, "evaluate", meaning)
+    e = sub.add_parser("evaluate", help=meaning)
     names = "nano, nano:N, smollm, folders or hub names"
     option(e, "--model", "M", names, nargs="+", required=True)
     _suite_options(e)

@@ -10,7 +10,6 @@ import sys
 
 from synthflaw.cli.options import (
     SOURCE,
-    command,
     machine_options,
     option,
     out_option,
@@ -26,7 +25,7 @@ def add_instructions(
         "make an SFT set by rejection sampling: a model's own answers that follow their "
         "instruction; resumable"
     )
-    s = command(sub, "instructions", meaning)
+    s = sub.add_parser("instructions", help=meaning)
     option(s, "--model", "M", "who answers (default: %(default)s)", default="smollm")
     out = "folder for rows.jsonl, card.json and all answers; a stopped run found there goes on"
     out_option(s, out)

@@ -33,15 +33,6 @@ def option(
         more["metavar"] = value
     parser.add_argument(name, type=kind, default=default, help=meaning, **more)
 
-# %% ../../nbs/cli/00_options.ipynb #9a210a30
-def command(
-    sub,  # the subparsers of `build_parser`
-    name: str,  # such as "repair"
-    meaning: str,  # one line of help
-) -> argparse.ArgumentParser:  # takes options
-    "Add a command."
-    return sub.add_parser(name, help=meaning)
-
 # %% ../../nbs/cli/00_options.ipynb #0b8cf97b
 SOURCE = (
     "embedded, a path (.txt .md .jsonl .jsonl.gz .parquet, file or folder), or hub:NAME[:SPLIT]"

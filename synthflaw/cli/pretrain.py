@@ -13,7 +13,6 @@ from synthflaw.cli.options import (
     OF_TRAINING,
     SOURCE,
     Progress,
-    command,
     machine_options,
     option,
     out_option,
@@ -32,7 +31,7 @@ def add_pretrain(
     meaning = (
         "train a model further on a mixture of sources, or a nano model from nothing; resumable"
     )
-    t = command(sub, "pretrain", meaning)
+    t = sub.add_parser("pretrain", help=meaning)
     option(t, "--model", "M", f"{MODEL}; a nano model from nothing if absent")
     mixture = (
         "sources and their shares of the tokens, e.g. natural=embedded:0.98 synthetic=qa.jsonl:0.02"

@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f22b
-from .options import MODEL, SOURCE, command, machine_options, option, seed_option
+from .options import MODEL, SOURCE, machine_options, option, seed_option
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f201
 def _repair_options(p):
@@ -29,7 +29,7 @@ def add_repair(
 ) -> None:
     "Add `synthflaw repair`."
     meaning = "diagnose a model, unlearn the format that was found, diagnose again: one report"
-    p = command(sub, "repair", meaning)
+    p = sub.add_parser("repair", help=meaning)
     option(p, "--model", "M", f"the model: {MODEL}", required=True)
     option(p, "--natural", "SOURCE", f"natural text: {SOURCE}", required=True)
     taught = "the text that taught the format; the same kinds of SOURCE"

@@ -8,7 +8,6 @@ __all__ = []
 # %% ../../nbs/cli/02_report.ipynb #db0f52dd
 from pathlib import Path
 
-from .options import command
 from .study import results_text
 from ..core import check, read_json
 
@@ -18,7 +17,7 @@ def add_report(
 ) -> None:
     "Add `synthflaw report`."
     meaning = "recompute results and report of a run folder from its answers"
-    r = command(sub, "report", meaning)
+    r = sub.add_parser("report", help=meaning)
     r.add_argument("out", type=Path, metavar="DIR", help="a finished run folder")
 
 # %% ../../nbs/cli/02_report.ipynb #2adc09af

@@ -9,7 +9,6 @@ __all__ = []
 from synthflaw.cli.options import (
     MODEL,
     OF_TRAINING,
-    command,
     load_records,
     machine_options,
     option,
@@ -27,7 +26,7 @@ def add_sft(
 ) -> None:
     "Add `synthflaw sft`."
     meaning = "fine-tune a model on instructions, conversations or texts; resumable"
-    s = command(sub, "sft", meaning)
+    s = sub.add_parser("sft", help=meaning)
     option(s, "--model", "M", MODEL, required=True)
     rows = "instructions (shipped), a .jsonl[.gz] or .parquet file or folder, or hub:NAME[:SPLIT]"
     option(s, "--data", "SOURCE", rows, required=True)

@@ -9,7 +9,7 @@ __all__ = []
 import time
 from pathlib import Path
 
-from .options import OF_TRAINING, SOURCE, Progress, command, option, parse_changes
+from .options import OF_TRAINING, SOURCE, Progress, option, parse_changes
 from ..core import check, read_json
 from ..stats import show_cell
 
@@ -19,7 +19,7 @@ def add_study(
 ) -> None:
     "Add `synthflaw study`."
     meaning = "train, damage, repair and measure: the whole study, ending with a report"
-    s = command(sub, "study", meaning)
+    s = sub.add_parser("study", help=meaning)
     presets = (
         "nano (the default), smollm (SmolLM2-135M-Instruct, about 50 core minutes a seed), "
         "tiny (a check of the machinery in a minute), or paper (prints plan, cost and commands "

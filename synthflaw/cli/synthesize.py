@@ -9,7 +9,7 @@ __all__ = []
 import sys
 from pathlib import Path
 
-from .options import SOURCE, command, option, out_option, seed_option
+from .options import SOURCE, option, out_option, seed_option
 from ..core import check
 
 # %% ../../nbs/cli/03_synthesize.ipynb #85250148
@@ -84,7 +84,7 @@ def add_synthesize(
     meaning = (
         "question-answer pairs from documents, by template, local model or endpoint; resumable"
     )
-    p = command(sub, "synthesize", meaning)
+    p = sub.add_parser("synthesize", help=meaning)
     engines = ["template", "local", "endpoint"]
     who = "who writes the pairs (default: %(default)s)"
     option(p, "--engine", "E", who, default="template", choices=engines)

@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/cli/08_unlearn.ipynb #d73a9535
 from pathlib import Path
 
-from .options import MODEL, command, machine_options, option, seed_option
+from .options import MODEL, machine_options, option, seed_option
 from ..core import check
 
 # %% ../../nbs/cli/08_unlearn.ipynb #20d58b2e
@@ -76,7 +76,7 @@ def add_unlearn(
     meaning = (
         "take a format out of a model: forgetting, replay and divergence from the model before"
     )
-    p = command(sub, "unlearn", meaning)
+    p = sub.add_parser("unlearn", help=meaning)
     option(p, "--model", "M", f"the model: {MODEL}", required=True)
     forget = (
         "what taught the format: rows with prompt and completion, messages or text; "
