@@ -248,5 +248,5 @@ def run_stages(
             show("kept", stage.name, 0, 0, None)
     if jobs == 1:
         _run_here(run, todo, threads, show)
-    else:
+    elif todo:  # workers take seconds to start
         _run_in_workers(run, todo, jobs, threads, show)
