@@ -144,7 +144,7 @@ def _drawn(results: dict, analysis: dict) -> dict:
         draw["ppl"] = partial(plot_ppl_density, analysis["ppl_density"])
     if analysis.get("tsne"):
         points = analysis["tsne"]
-        apart = analysis.get("separability")
+        apart = analysis.get("separability", {}).get(points.get("model"))
         draw["tsne"] = partial(plot_tsne, points["xy"], points["label"], apart)
     return draw
 

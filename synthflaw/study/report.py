@@ -166,30 +166,51 @@ def _tokens_table(tokens: list[dict]) -> list[dict]:
             [
                 Place(word, word, code=True),
                 Place(t["log_odds"], _minus(f"{t['log_odds']:.2f}")),
-                Place(t["z"], _minus(f"{t['z']:.1f}")),
+                Place(t.get("q_value"), f"{t['q_value']:.1g}" if "q_value" in t else "–"),
                 *(Place(v, _num(v)) for v in each),
                 Place(each[1] - each[0], "", bars=bars),
             ]
         )
     return with_places(rows)
 
-# %% ../../nbs/77_report.ipynb #9f931433
+# %% ../../nbs/77_report.ipynb #59041367
+def _templates_table(templates: list[dict]) -> list[dict]:
+    "Mined templates and how many texts of each kind follow them."
+    rows = []
+    for i, t in enumerate(templates, 1):
+        shares = [Place(t[k], f"{t[k]:.1%}") for k in ("coverage", "natural_coverage")]
+        test = Place(t["q_value"], f"{t['q_value']:.1g}")
+        pattern = Place(t["pattern"], t["pattern"], code=True)
+        rows.append([Place(i, str(i)), pattern, *shares, test])
+    return with_places(rows)
+
+
+def _apart(space: dict | None) -> list[Place]:
+    "How well natural and synthetic text are told apart, and how well by chance."
+    space = space or {}
+    auc = {"mean": space.get("auc"), "ci95": space.get("ci95")}
+    return [_value(auc), _value({"mean": space.get("null_auc")})]
+
+
+def _space_table(separability: dict[str, dict]) -> list[dict]:
+    "Separability in the space of each model."
+    return with_places([[_model(name), *_apart(s)] for name, s in separability.items()])
+
+
+def _js(analysis: dict | None) -> dict | None:
+    "The Jensen–Shannon divergence of an analysis."
+    return ((analysis or {}).get("token_divergence") or {}).get("js_bits")
+
+
 def _seeds_table(seeds: dict[int, dict]) -> list[dict]:
     "The numbers of the texts, seed by seed."
     rows = []
     for seed, a in seeds.items():
-        apart = a.get("separability") or {}
-        rows.append(
-            [
-                Place(seed, str(seed)),
-                _value(a.get("js_bits")),
-                _value({"mean": apart.get("auc"), "ci95": apart.get("ci95")}),
-                _value({"mean": apart.get("null_auc")}),
-            ]
-        )
+        apart = _apart((a.get("separability") or {}).get("BaseLM"))
+        rows.append([Place(seed, str(seed)), _value(_js(a)), *apart])
     return with_places(rows)
 
-# %% ../../nbs/77_report.ipynb #bab9c293
+# %% ../../nbs/77_report.ipynb #dd01893c
 def _tables(results: dict, seeds: dict[int, dict]) -> dict:
     "The tables of the page, and what is said about them."
     names = list(results_table(results).index)
@@ -200,13 +221,15 @@ def _tables(results: dict, seeds: dict[int, dict]) -> dict:
     before = [n for n in names if not n.endswith("-Chat")]
     cells = [c for by_name in metrics.values() for c in by_name.values()]
     kinds = {c["ci_kind"] for c in cells if c and c.get("ci95")}
-    tokens = next((a.get("structural_tokens") for a in seeds.values()), None)
+    texts = next(iter(seeds.values()), {})
     return {
         "after_rows": _metrics_table(results, after, known),
         "before_rows": _metrics_table(results, before, known),
         "other_rows": _metrics_table(results, names, others) if others else [],
         "contrast_rows": _contrasts_table(results),
-        "token_rows": _tokens_table(tokens or []),
+        "token_rows": _tokens_table(texts.get("structural_tokens") or []),
+        "template_rows": _templates_table(texts.get("templates") or []),
+        "space_rows": _space_table(texts["separability"]) if "token_divergence" in texts else [],
         "seed_rows": _seeds_table(seeds) if len(seeds) > 1 else [],
         "columns": max(2 + len(known), 2 + len(others), 6),  # of the widest table
         "kinds": ", ".join(sorted(kinds)) or "none",
@@ -311,10 +334,9 @@ def _price(results: dict) -> dict:
 
 def _texts(analysis: dict | None) -> dict:
     "What the texts are said to differ in."
-    js = (analysis or {}).get("js_bits")
-    null = js and js.get("null")
-    shown = {"bits": _show(js), "null": None if null is None else _minus(f"{null:.3f}")}
-    return {"analysed": analysis is not None, "divergence": shown if js else None}
+    js = _js(analysis)
+    shown = js and {"bits": _show(js), "null": f"{js['null']:.3f}", "p": f"{js['p']:.2g}"}
+    return {"analysed": analysis is not None, "divergence": shown}
 
 # %% ../../nbs/77_report.ipynb #f98cf8fb
 def write_report(

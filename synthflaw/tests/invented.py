@@ -6,16 +6,17 @@
 __all__ = ['DOCS', 'FOLLOWS', 'SHOWS', 'ASKED', 'UNDEFINED', 'NOTE', 'invented_answer', 'invented_metrics', 'invented_contrasts',
            'invented_results', 'invented_run', 'tiny_analysis']
 
-# %% ../../nbs/tests/invented.ipynb #a24bc25e
+# %% ../../nbs/tests/invented.ipynb #b273c85e
 import math
 import random
+from functools import partial
 from pathlib import Path
 
-from ..analysis.overfit import analyse
 from ..core import write_json, write_jsonl
 from ..data.formats import pattern_phrases, synthesize
 from ..page import MODELS
 from ..stats import bootstrap_cell, paired_contrast, seed_cell
+from ..study.study import text_analysis
 from ..study.summary import CONTRASTS, model_names, over_seeds
 from ..testing.tiny import tiny_documents, tiny_lm
 
@@ -184,12 +185,15 @@ def invented_run(  # noqa: PLR0913
     write_json(folder / "results.json", results)
     return results
 
-# %% ../../nbs/tests/invented.ipynb #bf7f41e0
+# %% ../../nbs/tests/invented.ipynb #4a39a022
 def tiny_analysis(
     seed: int = 0,  # of models and samples
 ) -> dict:  # what `analysis_stage` writes
     "The texts of tiny models with random weights, as a study analyses them."
-    model, tokenizer = tiny_lm(seed)
-    models = {name: tiny_lm(seed + i)[0] for i, name in enumerate(MODELS)}
-    pairs = synthesize(DOCS, n=160)
-    return analyse(DOCS, pairs, model, tokenizer, models, seed=seed, n=100, n_ppl=40)
+
+    def load(i):
+        return tiny_lm(seed + i)[0]
+
+    models = {name: partial(load, i) for i, name in enumerate(MODELS)}
+    pairs, tokenizer = synthesize(DOCS, n=160), tiny_lm(seed)[1]
+    return text_analysis(DOCS, pairs, tokenizer, models, seed, n_space=100, n_ppl=40)
