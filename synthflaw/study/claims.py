@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/75_claims.ipynb #f3832ecd
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..core import check
@@ -69,7 +70,7 @@ _FOLLOWING = (
     ),
 )
 
-# %% ../../nbs/75_claims.ipynb #aad711b9
+# %% ../../nbs/75_claims.ipynb #99d0b77d
 _AFTER_SFT = (
     Claim(
         "pattern",
@@ -81,7 +82,7 @@ _AFTER_SFT = (
         "more often than those of NaturalLM-Chat",
         "On the contrary: answers of SynthLM-Chat carry the template's phrases "
         "less often than those of NaturalLM-Chat",
-        f"It was not found: SynthLM-Chat and NaturalLM-Chat {CHANCE}",
+        f"It was not found in the answers' wording: SynthLM-Chat and NaturalLM-Chat {CHANCE}",
     ),
     Claim(
         "pattern_regain",
@@ -93,7 +94,7 @@ _AFTER_SFT = (
         "less often than those of SynthLM-Chat",
         "On the contrary: answers of UnlearnLM-Chat carry the template's phrases "
         "more often than those of SynthLM-Chat",
-        f"No removal was found: UnlearnLM-Chat and SynthLM-Chat {CHANCE}",
+        f"No removal was found in the answers' wording: UnlearnLM-Chat and SynthLM-Chat {CHANCE}",
     ),
 )
 _BEFORE_SFT = (
@@ -128,14 +129,31 @@ def _mean(results: dict, model: str, metric: str) -> float | None:
     return (metrics.get(metric) or {}).get("mean")
 
 
-def _sentence(claim: Claim, cell: dict | None, pair: tuple[str, str]) -> str:
+def pair_perplexities(results: dict, models: Sequence[str]) -> list[str] | None:
+    "How likely models find held-out pairs, as text; None where it was not measured."
+    values = [_mean(results, m, "ppl_synthetic") for m in models]
+    return None if None in values else [f"{v:.3g}" for v in values]
+
+
+def _likelihood(claim: Claim, results: dict, models: list[str]) -> str:
+    "What the likelihoods say where the answers' wording holds nothing of the template."
+    silent = claim.table == "pattern_contrasts" and models[0].endswith("-Chat")
+    ppl = pair_perplexities(results, models) if silent else None
+    if not ppl:
+        return ""
+    return f" Held-out pairs have perplexity {ppl[0]} in {models[0]} and {ppl[1]} in {models[1]}."
+
+
+def _sentence(claim: Claim, cell: dict | None, results: dict, models: list[str]) -> str:
     "What is said of a contrast, with its number."
     s = standing(cell, claim.sign)
     if s == "not decided":
         return "This run cannot decide it (no interval was measured)."
     words = {"found": claim.found, "reversed": claim.reversed, "not found": claim.not_found}[s]
     kind = f"{cell['ci_kind']}, n = {cell['n']}"
-    return f"{words} ({' − '.join(pair)}: {show_cell(cell)}, {kind})."
+    pair = " − ".join(m.removesuffix("-Chat") for m in models)
+    beside = _likelihood(claim, results, models) if s == "not found" else ""
+    return f"{words} ({pair}: {show_cell(cell)}, {kind}).{beside}"
 
 
 def verdicts(
@@ -157,7 +175,7 @@ def verdicts(
                 "name": claim.name,
                 "question": claim.question,
                 "standing": standing(cell, claim.sign),
-                "sentence": _sentence(claim, cell, pair),
+                "sentence": _sentence(claim, cell, results, models),
                 "cell": cell,
                 "models": models,
                 "means": [_mean(results, m, metric) for m in models],
@@ -224,6 +242,17 @@ _REPAIR = {
 }
 
 # %% ../../nbs/75_claims.ipynb #5c0ffee4
+def _cause_clause(f: Facet, cause: str, results: dict) -> str:
+    "What the synthetic text did; after SFT the wording's silence is called that."
+    clause = _CAUSE[f.what][cause]
+    if not (f.what == "template" and f.chat and cause == "not found"):
+        return clause
+    clause = "no more of the template was found in the answers' wording than in the control"
+    ppl = pair_perplexities(results, ["SynthLM-Chat", "NaturalLM-Chat"])
+    beside = ppl and f" (perplexity of held-out pairs: {ppl[0]}, in the control {ppl[1]})"
+    return clause + (beside or "")
+
+
 def findings(
     results: dict,  # content of results.json
 ) -> dict[Facet, dict]:  # facet -> {"clause", "clear", "verdicts"}; without those not compared
@@ -236,7 +265,7 @@ def findings(
         cause = said[f.cause]["standing"]
         repair = said[f.repair]["standing"] if f.repair in said else "not decided"
         clear = cause in CLEAR or repair in CLEAR
-        clause = _CAUSE[f.what][cause]
+        clause = _cause_clause(f, cause, results)
         if clear:
             clause += f", and {_REPAIR[f.what][repair]}"
         out[f] = {"clause": clause, "clear": clear, "verdicts": pair}
