@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['command', 'environment', 'without_times', 'tiny_run', 'test_the_run_is_complete',
            'test_base_models_agree_with_themselves', 'test_pools_never_touch', 'test_same_seed_same_results',
-           'test_killed_and_continued', 'killed_all_along', 'test_killed_in_every_stage',
-           'test_report_recomputes_from_answers', 'test_another_configuration_is_refused',
-           'test_an_instruct_start_is_asked_before_sft_too']
+           'finished', 'started', 'killed', 'test_killed_and_continued', 'unchanged', 'one_more_stage',
+           'killed_all_along', 'kind', 'test_killed_in_every_stage', 'test_report_recomputes_from_answers',
+           'test_another_configuration_is_refused', 'test_an_instruct_start_is_asked_before_sft_too']
 
 # %% ../../nbs/tests/test_study.ipynb #c4368e9e
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import time
 import pytest
 
 from ..core import read_json, read_jsonl
+from ..study.summary import CONTRASTS, METRICS, model_names
 
 # %% ../../nbs/tests/test_study.ipynb #99fc0c10
 def command(*words):
@@ -60,77 +63,57 @@ def tiny_run(tmp_path_factory):
 def test_the_run_is_complete(tiny_run):
     run, printed = tiny_run
     results = read_json(run / "results.json")
-    names = [
-        n + s
-        for s in ("", "-Chat")
-        for n in "BaseLM NaturalLM SynthLM MixedLM RefineLM ReplayLM UnlearnLM".split()
-    ]
-    assert sorted(results["models"]) == sorted(names)
-    for n in names:
+    assert list(results["models"]) == model_names()
+    for n in model_names():
         cells = results["models"][n]["metrics"]
-        assert {
-            "if_strict",
-            "if_loose",
-            "if_shuffled",
-            "degenerate_rate",
-            "ppl_natural",
-            "ppl_synthetic",
-            "pattern_rate",
-            "kl_base",
-        } <= cells.keys()
+        assert METRICS.keys() <= cells.keys()
         for c in cells.values():
             assert {"mean", "values", "ci95", "ci_kind", "n"} <= c.keys()
-        assert (run / "models" / "seed-0" / n / "model.safetensors").exists() and read_jsonl(
-            run / "answers" / "seed-0" / f"{n}.jsonl"
-        )
-    assert {
-        "drop",
-        "drop_base",
-        "drop_mixed",
-        "regain",
-        "regain_replay",
-        "regain_refine",
-        "recovery",
-        "recovery_refine",
-    } <= results["contrasts"].keys()
+        assert (run / "models" / "seed-0" / n / "model.safetensors").exists()
+        assert read_jsonl(run / "answers" / "seed-0" / f"{n}.jsonl")
+    assert {*CONTRASTS, "recovery", "recovery_refine"} <= results["contrasts"].keys()
     assert results["cost"]["unlearn_tokens"] <= 0.03 * results["cost"]["refine_tokens"]
-    assert (run / "report.html").stat().st_size > 10_000 and list((run / "figures").glob("*.png"))
-    assert "report.html" in printed and "UnlearnLM-Chat" in printed
+    assert (run / "report.html").stat().st_size > 10_000
+    pictures = {f.stem for f in (run / "figures").glob("*.png")}
+    assert pictures == {"scores", "contrasts", "tokens", "ppl", "tsne"}  # each input was measured
+    assert "report.html" in printed
+    assert "UnlearnLM-Chat" in printed
 
 # %% ../../nbs/tests/test_study.ipynb #1d967f34
 def test_base_models_agree_with_themselves(tiny_run):
     "BaseLM diverges from BaseLM by nothing, and every arm read the tokens that it was given."
     run, _ = tiny_run
-    models, preset = (
-        read_json(run / "results.json")["models"],
-        read_json(run / "manifest.json")["config"]["preset"],
-    )
-    assert models["BaseLM"]["metrics"]["kl_base"]["mean"] < 1e-9 and models["BaseLM"]["tokens"] == 0
+    models = read_json(run / "results.json")["models"]
+    preset = read_json(run / "manifest.json")["config"]["preset"]
+    assert models["BaseLM"]["metrics"]["kl_base"]["mean"] < 1e-9
+    assert models["BaseLM"]["tokens"] == 0
     for n in ("NaturalLM", "SynthLM", "MixedLM"):
-        assert (
-            preset["arm_tokens"] - preset["seq_len"] < models[n]["tokens"] <= preset["arm_tokens"]
-        )
-    assert (
-        models["ReplayLM"]["tokens"] == models["UnlearnLM"]["tokens"]
-    )  # the control reads as much as the repair
+        left = preset["arm_tokens"] - models[n]["tokens"]
+        assert 0 <= left < preset["seq_len"]  # less than a row is left over
+    read = {n: models[n]["tokens"] for n in ("ReplayLM", "UnlearnLM")}
+    assert read["ReplayLM"] == read["UnlearnLM"]  # the control reads as much as the repair
     assert models["SynthLM"]["metrics"]["kl_base"]["mean"] > 0
 
 # %% ../../nbs/tests/test_study.ipynb #62d80975
 def test_pools_never_touch(tiny_run):
     run, _ = tiny_run
-    ids = lambda f, k: {r[k] for r in read_jsonl(run / "data" / "seed-0" / f"{f}.jsonl")}
+
+    def rows(file):
+        return read_jsonl(run / "data" / "seed-0" / f"{file}.jsonl")
+
+    def ids(file, key):
+        return {r[key] for r in rows(file)}
+
+    def facts(file):
+        return [(r["source_id"], tuple(r["span"])) for r in rows(file)]
+
     source, sft, evaluation = ids("source", "id"), ids("sft", "doc_id"), ids("eval", "doc_id")
-    assert (
-        not source & sft
-        and not source & evaluation
-        and not sft & evaluation
-        and not evaluation & ids("replay", "id")
-    )
-    assert ids("synthetic", "source_id") == source == ids("mixed", "source_id")
-    facts = lambda f: [
-        (r["source_id"], tuple(r["span"]))
-        for r in read_jsonl(run / "data" / "seed-0" / f"{f}.jsonl")
-    ]
+    assert not source & sft
+    assert not source & evaluation
+    assert not sft & evaluation
+    assert not evaluation & ids("replay", "id")
+    assert ids("synthetic", "source_id") == source
+    assert ids("mixed", "source_id") == source
     assert facts("synthetic") == facts("mixed")  # the same facts, pair by pair, in other formats
     assert not ids("sft", "prompt") & ids("eval", "prompt")
 
@@ -151,75 +134,99 @@ def test_same_seed_same_results(tiny_run, tmp_path):
         read_json(run / "results.json")
     )
 
-# %% ../../nbs/tests/test_study.ipynb #3122ce55
-def test_killed_and_continued(tiny_run, tmp_path):
-    "SIGKILL in the middle; the second start ends with the same results and repeats no finished stage."
-    run, _ = tiny_run
-    out, words = (
-        tmp_path / "run",
-        command("study", "--preset", "tiny", "--seeds", 0, "--out", tmp_path / "run", "--jobs", 2),
-    )
-    p = subprocess.Popen(
-        words,
-        env=environment(tmp_path / "cache"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    finished = lambda: {
-        f.relative_to(out / "stages"): f.stat().st_mtime_ns
+# %% ../../nbs/tests/test_study.ipynb #2c339191
+def finished(out):
+    "Finished stages, and when each was written."
+    return {
+        str(f.relative_to(out / "stages").with_suffix("")): f.stat().st_mtime_ns
         for f in (out / "stages").rglob("*.json")
     }
-    deadline = time.time() + 300
-    while time.time() < deadline and not len(finished()) >= 7:
-        time.sleep(0.05)
-    p.send_signal(signal.SIGKILL)
-    p.wait()
+
+
+def started(words, env):
+    "A process that says nothing."
+    return subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def killed(process):
+    "Kill a process and give its workers time to end."
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     time.sleep(0.5)
-    before = finished()
-    assert 7 <= len(before) < len(list((run / "stages").rglob("*.json"))), (
-        "the kill came in the middle"
-    )
-    subprocess.run(
-        words, env=environment(tmp_path / "cache"), check=True, capture_output=True, timeout=600
-    )
-    after = finished()
-    assert all(after[k] == v for k, v in before.items())  # finished stages were not run again
+
+# %% ../../nbs/tests/test_study.ipynb #3122ce55
+def test_killed_and_continued(tiny_run, tmp_path):
+    "SIGKILL in the middle; the second start ends with the same results and repeats nothing."
+    run, _ = tiny_run
+    out, env = tmp_path / "run", environment(tmp_path / "cache")
+    words = command("study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 2)
+    p = started(words, env)
+    deadline = time.time() + 300
+    while time.time() < deadline and len(finished(out)) < 7:
+        time.sleep(0.05)
+    killed(p)
+    before = finished(out)
+    assert 7 <= len(before) < len(finished(run))  # the kill came in the middle
+    subprocess.run(words, env=env, check=True, capture_output=True, timeout=600)
+    after = finished(out)
+    for stage, time_written in before.items():
+        assert after[stage] == time_written  # finished stages were not run again
     assert without_times(read_json(out / "results.json")) == without_times(
         read_json(run / "results.json")
     )
 
 # %% ../../nbs/tests/test_study.ipynb #98ed4796
-def killed_all_along(words, out, env, seed=0):
-    "Start, kill in the stage after the next, start again, until it ends; the stages that were under way when it was killed."
-    import random
+def unchanged(before, after):
+    "No finished stage was run again."
+    return all(after[stage] == written for stage, written in before.items())
 
-    rng, killed = random.Random(seed), []
-    finished = lambda: {f: f.stat().st_mtime_ns for f in (out / "stages").rglob("*.json")}
+
+def one_more_stage(words, out, env, rng, first):
+    "Start, and kill in the stage after the next; the process."
+    before = finished(out)
+    p = started(words, env)
+
+    def going():  # the first time in the first stage
+        return (out / "manifest.json").exists() if first else len(finished(out)) > len(before)
+
+    while p.poll() is None and not going():
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, 0.6))
+    if p.poll() is None:
+        killed(p)
+        assert unchanged(before, finished(out))
+    return p
+
+
+def killed_all_along(words, out, env, seed=0):
+    "Start and kill until it ends; the stages that were under way when it was killed."
+    rng, had = random.Random(seed), []
     while True:
-        before = finished()
-        p = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        going = (
-            (lambda: len(finished()) > len(before)) if killed else (out / "manifest.json").exists
-        )  # the first time in the first stage
-        while p.poll() is None and not going():
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.6))
-        if p.poll() is not None:
+        p = one_more_stage(words, out, env, rng, first=not had)
+        if p.returncode == 0:
             break
-        p.send_signal(signal.SIGKILL)
-        p.wait()
-        time.sleep(0.5)
-        now = finished()
-        assert all(now[f] == t for f, t in before.items())  # no finished stage was run again
-        killed.append(now)
-    end = finished()
-    assert p.returncode == 0 and all(end[f] == t for f, t in before.items())
-    first = lambda have: min(
-        end.keys() - have.keys(), key=end.get, default=None
-    )  # one worker: the next to finish was under way
-    return [
-        str(f.relative_to(out / "stages").with_suffix("")) for have in killed if (f := first(have))
-    ]
+        assert p.returncode == -signal.SIGKILL
+        had.append(finished(out))
+    end = finished(out)
+    assert all(unchanged(before, end) for before in had)
+    under_way = []
+    for before in had:  # one worker: the next to finish was under way
+        rest = end.keys() - before.keys()
+        if rest:
+            under_way.append(min(rest, key=end.get))
+    return under_way
+
+
+def kind(stage):
+    "What a stage does."
+    parts = stage.split("/")
+    if len(parts) == 3:
+        return parts[2]
+    if parts[1].endswith("-Chat"):
+        return "chat"
+    if parts[1] in ("UnlearnLM", "ReplayLM", "RefineLM"):
+        return "repair"
+    return "train" if parts[1].endswith("LM") else parts[1]
 
 # %% ../../nbs/tests/test_study.ipynb #34c87879
 @pytest.mark.skipif(
@@ -229,26 +236,11 @@ def killed_all_along(words, out, env, seed=0):
 def test_killed_in_every_stage(tiny_run, tmp_path):
     run, _ = tiny_run
     out = tmp_path / "run"
-    killed = killed_all_along(
-        command("study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 1),
-        out,
-        environment(tmp_path / "cache"),
-    )
-    print(killed)
-    kind = lambda s: (
-        s.split("/")[2]
-        if s.count("/") == 2
-        else "chat"
-        if s.endswith("-Chat")
-        else "unlearn"
-        if s.endswith(("UnlearnLM", "ReplayLM", "RefineLM"))
-        else "pretrain"
-        if s.endswith("LM")
-        else s.split("/")[1]
-    )
-    assert {"data", "pretrain", "unlearn", "chat", "measure"} <= {kind(s) for s in killed} and len(
-        killed
-    ) >= 10
+    words = command("study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 1)
+    under_way = killed_all_along(words, out, environment(tmp_path / "cache"))
+    print(under_way)
+    assert {"data", "train", "repair", "chat", "measure"} <= {kind(s) for s in under_way}
+    assert len(under_way) >= 10
     assert without_times(read_json(out / "results.json")) == without_times(
         read_json(run / "results.json")
     )
@@ -256,18 +248,15 @@ def test_killed_in_every_stage(tiny_run, tmp_path):
 # %% ../../nbs/tests/test_study.ipynb #0db5dc19
 def test_report_recomputes_from_answers(tiny_run, tmp_path):
     "`synthflaw report` gives the same numbers, and other numbers once an answer is changed."
-    import shutil
-
     run, _ = tiny_run
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    subprocess.run(
-        command("report", copy),
-        env=environment(tmp_path / "cache"),
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
+
+    def recompute():
+        env = environment(tmp_path / "cache")
+        subprocess.run(command("report", copy), env=env, check=True, capture_output=True)
+
+    recompute()
     assert without_times(read_json(copy / "results.json")) == without_times(
         read_json(run / "results.json")
     )
@@ -276,15 +265,10 @@ def test_report_recomputes_from_answers(tiny_run, tmp_path):
     for r in rows:
         r["answer"], r["finished"] = "", True
     file.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    subprocess.run(
-        command("report", copy),
-        env=environment(tmp_path / "cache"),
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
+    recompute()
     changed = read_json(copy / "results.json")["models"]["UnlearnLM-Chat"]["metrics"]
-    assert changed["if_strict"]["mean"] == 0 and changed["degenerate_rate"]["mean"] == 1
+    assert changed["if_strict"]["mean"] == 0  # an empty answer follows nothing
+    assert changed["degenerate_rate"]["mean"] == 1
 
 # %% ../../nbs/tests/test_study.ipynb #de167ca8
 def test_another_configuration_is_refused(tiny_run, tmp_path):
@@ -296,26 +280,24 @@ def test_another_configuration_is_refused(tiny_run, tmp_path):
         text=True,
         timeout=120,
     )
-    assert done.returncode == 2 and "differs in seeds" in done.stderr
+    assert done.returncode == 2
+    assert "differs in seeds" in done.stderr
 
 # %% ../../nbs/tests/test_study.ipynb #instr002
 def test_an_instruct_start_is_asked_before_sft_too(tmp_path):
     from synthflaw.study.study import study
-    from synthflaw.study.summary import CONTRASTS
 
-    small = dict(
-        arm_tokens=3_000,
-        sft_rows=66,
-        heldout=8,
-        eval_prompts=32,
-        calibration_prompts=32,
-        base_prompts=32,
-        max_new_tokens=12,
-    )
+    small = {
+        "arm_tokens": 3_000,
+        "sft_rows": 66,
+        "heldout": 8,
+        "eval_prompts": 32,
+        "calibration_prompts": 32,
+        "base_prompts": 32,
+        "max_new_tokens": 12,
+    }
     r = study("tiny", [0], tmp_path, jobs=1, instruct=True, eval_dtype="bfloat16", **small)
-    assert (
-        {f"{c}_before_sft" for c in CONTRASTS} <= r["contrasts"].keys()
-        and "if_constant" in r["models"]["BaseLM"]["metrics"]
-        and r["families_before_sft"]["0"]
-    )
+    assert {f"{c}_before_sft" for c in CONTRASTS} <= r["contrasts"].keys()
+    assert "if_constant" in r["models"]["BaseLM"]["metrics"]
+    assert r["families_before_sft"]["0"]
     assert (tmp_path / "calibration" / "seed-0-before.jsonl").exists()
