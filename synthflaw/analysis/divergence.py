@@ -122,36 +122,3 @@ def divergence_test(
         name: _cell(float(theta), null, star, sum(sizes))
         for name, theta, null, star in zip(names, _both(n, s), *drawn, strict=True)
     }
-
-# %% ../../nbs/24_divergence.ipynb #b8964e45
-from collections.abc import Iterable
-
-from synthflaw.analysis.tokens import count_matrix
-from synthflaw.core import Document
-
-# %% ../../nbs/24_divergence.ipynb #da49c140
-def _js_boot(natural, synthetic, n_boot, rng):
-    "Corrected divergence of two count matrices, its interval, and the plain one."
-    theta = float(js_divergence(*[np.asarray(m.sum(axis=0)).ravel() for m in (natural, synthetic)]))
-    star = js_divergence(_resampled(natural, n_boot, rng), _resampled(synthetic, n_boot, rng))
-    return *_corrected(theta, star), theta
-
-# %% ../../nbs/24_divergence.ipynb #f8befc95
-def js_cell(
-    natural_texts: Iterable[str | dict | Document],  # natural documents
-    synthetic_texts: Iterable[str | dict | Document],  # synthetic documents
-    tokenizer,  # a Hugging Face tokenizer
-    n_boot: int = 200,  # resamples of documents
-    seed: int = 0,  # of the resampling and of the halves
-) -> dict:  # a cell in bits; also "plug_in" (uncorrected) and "null" (two halves of natural text)
-    "Jensen–Shannon divergence of the token distributions, corrected for sample size."
-    rng = np.random.default_rng(seed)
-    n, s = (count_matrix(texts, tokenizer) for texts in (natural_texts, synthetic_texts))
-    sizes, both = (n.shape[0], s.shape[0]), "natural_texts and synthetic_texts"
-    check(min(sizes) >= 4, both, sizes, "at least 4 documents each")
-    mean, interval, plain = _js_boot(n, s, n_boot, rng)
-    order = rng.permutation(sizes[0])
-    half = sizes[0] // 2
-    null = _js_boot(n[order[:half]], n[order[half:]], n_boot, rng)[0]
-    cell = {"mean": mean, "values": [], "ci95": interval, "n": sum(sizes)}
-    return cell | {"ci_kind": "basic bootstrap over documents", "plug_in": plain, "null": null}

@@ -92,27 +92,3 @@ def show_token(
 ) -> str:  # one visible word
     "A token for a label: without the space before it, with signs for white space."
     return token.strip() or token.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")
-
-# %% ../../nbs/20_tokens.ipynb #338b0b6f
-def structural_tokens(
-    natural_texts: Iterable[str | dict | Document],  # natural side
-    synthetic_texts: Iterable[str | dict | Document],  # synthetic side
-    tokenizer,  # a Hugging Face tokenizer
-    k: int = 20,  # at most this many
-    prior: float = 1000.0,  # total prior count of `log_odds`
-) -> list[dict]:  # rows as in the table above, with the token's id; largest z first
-    "The tokens that synthetic text over-uses most, ranked by z (a ranking, not a test)."
-    n, s = token_counts(natural_texts, tokenizer), token_counts(synthetic_texts, tokenizer)
-    delta, z = log_odds(n, s, prior)
-    order = [int(i) for i in np.argsort(-z, kind="stable")[:k] if z[i] > 0]
-    return [
-        {
-            "token": token_text(tokenizer, i),
-            "id": i,
-            "log_odds": float(delta[i]),
-            "z": float(z[i]),
-            "natural_per_million": float(1e6 * n[i] / n.sum()),
-            "synthetic_per_million": float(1e6 * s[i] / s.sum()),
-        }
-        for i in order
-    ]
