@@ -111,32 +111,3 @@ def render(
 ) -> Markup:  # HTML
     "Fill a template."
     return Markup(_environment().get_template(template).render(**values))
-
-# %% ../nbs/03_page.ipynb #74f6d8b9
-def html_page(
-    title: str,  # plain text
-    body: str,  # HTML; each table in it gets a frame that scrolls
-    kicker: str = "synthflaw",  # small words above the title, plain text
-) -> str:  # a page that needs no other file
-    "A page from HTML: for pages that are not templates yet."
-    import re
-
-    body = re.sub(r"(<table.*?</table>)", r'<div class="scroll">\1</div>', body, flags=re.S)
-    return str(render("page.html.j2", title=title, kicker=kicker, body=Markup(body)))
-
-# %% ../nbs/03_page.ipynb #0dea5873
-def html_table(
-    head: list[str],  # plain text
-    rows: list[list[str]],  # HTML, one row a sequence
-    caption: str = "",  # plain text
-) -> str:  # HTML
-    "A table for `html_page`."
-    from markupsafe import escape
-
-    def row(tag, cells):
-        return "<tr>" + "".join(f"<{tag}>{c}</{tag}>" for c in cells) + "</tr>"
-
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    body = "".join(row("td", r) for r in rows)
-    head = row("th", [escape(h) for h in head])
-    return f"<table>{title}<thead>{head}</thead><tbody>{body}</tbody></table>"
