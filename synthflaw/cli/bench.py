@@ -53,7 +53,7 @@ def run_bench(
     args,  # parsed options of `bench`
 ) -> int:  # 0
     "`synthflaw bench`."
-    from synthflaw.bench import bench
+    from synthflaw.bench.cases import bench
 
     options = {"model": args.model, "rounds": args.rounds}
     if args.case == "unlearning":
