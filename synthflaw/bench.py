@@ -17,7 +17,6 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -27,13 +26,13 @@ from .core import check, read_json, release_memory, set_threads, write_json
 from .data.corpus import embedded_documents
 from .data.formats import synthesize
 from .lm.model import load_lm, new_model
-from .lm.scoring import head_logits
+from .lm.scoring import head_logits, labelled, shift
 from .runs import provenance
 from .testing.tiny import tiny_documents, tiny_lm
 from .unlearn.loss import bounded_forgetting_loss, kl_to_ref, replay_loss
 from .unlearn.reference import Reference
 from .unlearn.rows import UnlearnSettings, forget_flags, pack_flags
-from .unlearn.trainer import lean_loss
+from .unlearn.trainer import StepLoss
 
 # %% ../nbs/80_bench.ipynb #c8beba15
 class Meter:
@@ -134,8 +133,8 @@ def equal_step(model, head, data: dict, pad: int, cached) -> float:
     def at_labels(ids, labels, mask):  # hidden states (N, D) and labels (N,)
         hidden = model.get_decoder()(
             input_ids=ids, attention_mask=mask, use_cache=False
-        ).last_hidden_state[:, :-1]
-        return hidden[labels[:, 1:] != -100], labels[:, 1:][labels[:, 1:] != -100]
+        ).last_hidden_state
+        return labelled(hidden, labels)
 
     w = model.get_output_embeddings().weight
     (hf, yf), (hr, yr) = at_labels(x, y, m), at_labels(u, v, k)
@@ -154,12 +153,9 @@ def equal_step(model, head, data: dict, pad: int, cached) -> float:
 def equal_cache(model, data: dict, pad: int) -> tuple:
     "Hidden states before unlearning at the labelled replay positions, and the head."
     u, v, k = padded(data["replay"], pad)
-    hidden = model.get_decoder()(input_ids=u, attention_mask=k, use_cache=False).last_hidden_state[
-        :, :-1
-    ]
-    return hidden[
-        v[:, 1:] != -100
-    ].bfloat16(), model.get_output_embeddings().weight.detach().clone()
+    hidden = model.get_decoder()(input_ids=u, attention_mask=k, use_cache=False).last_hidden_state
+    head = model.get_output_embeddings().weight.detach().clone()
+    return labelled(hidden, v)[0].bfloat16(), head
 
 # %% ../nbs/80_bench.ipynb #2ba977ee
 def pack_rows(data: dict, eos: int, seq_len: int = 256) -> dict[str, tuple]:
@@ -188,29 +184,18 @@ def our_parts(packed: dict) -> list[dict]:
 
 
 def our_step(model, packed: dict, reference, settings) -> float:
-    "The lean loss of `unlearn`, in parts."
-    n_f, n_r = (int((packed[k][1][:, 1:] != -100).sum()) for k in ("forget", "replay"))
-    trainer, total = (
-        SimpleNamespace(
-            settings=settings,
-            reference=reference,
-            forget_reference=None,
-            dual=None,
-            targets=None,
-            state=None,
-        ),
-        0.0,
-    )
-    head = model.get_output_embeddings()
-    for batch in our_parts(packed):
+    "The loss of `unlearn`, in parts."
+    step = StepLoss(settings, reference)
+    parts = our_parts(packed)
+    counts = step.counts(parts)
+    total = 0.0
+    for batch in parts:
         hidden = model.get_decoder()(
             input_ids=batch["input_ids"], use_cache=False
         ).last_hidden_state
-        loss, parts = lean_loss(
-            trainer, batch, hidden, head.weight, getattr(head, "bias", None), n_f, n_r
-        )
+        loss, terms = step(batch, hidden, model.get_output_embeddings(), 0.0, counts)
         loss.backward()
-        total += parts["loss"]
+        total += terms["loss"]
     return total
 
 # %% ../nbs/80_bench.ipynb #92ea0d43
@@ -237,7 +222,7 @@ def ceiling(config, body: int, data: dict, packed: dict) -> float:
     shape = {k: (len(v), max(len(i) for i, _ in v)) for k, v in data.items()}
     labels = {k: sum(sum(f[1:]) for _, f in v) for k, v in data.items()}
     mine = {k: tuple(v[0].shape) for k, v in packed.items()}
-    mine_labels = {k: int((v[1][:, 1:] != -100).sum()) for k, v in packed.items()}
+    mine_labels = {k: int(shift(v[1])[1].sum()) for k, v in packed.items()}
     real, mine_real = (
         sum(len(i) for v in data.values() for i, _ in v),
         sum(v[0].numel() for v in packed.values()),

@@ -1,16 +1,20 @@
-"""Build the site into _docs/: with Quarto where it is installed, otherwise with smalldocs, from the same notebooks.
+"""Build the site into _docs/: with Quarto where it is installed, otherwise with smalldocs.
 
-1. Copy nbs/ and write the entries: each exported cell shows its code, under a heading with a link to the module.
-   (nbdev would run the cells again to print each signature a second time and would hide the code.)
-2. Let nbdev make the pages' notebooks, build/nbs -> _proc: front matter, hidden cells, links from names to entries.
-3. Give pages and links the same names. nbdev drops the number (`40_loss.ipynb` is `loss.html`); Quarto follows that
-   by itself, smalldocs does not, so for smalldocs the notebooks in _proc are renamed.
+1. Copy nbs/ and write the entries: each exported cell shows its code, under a heading with a
+   link to the module. (nbdev would run the cells again to print each signature a second time
+   and would hide the code.)
+2. Let nbdev make the pages' notebooks, build/nbs -> _proc: front matter, hidden cells, links
+   from names to entries.
+3. Give pages and links the same names. nbdev drops the number (`40_loss.ipynb` is `loss.html`);
+   Quarto follows that by itself, smalldocs does not, so for smalldocs the notebooks in _proc
+   are renamed.
 4. Render.
-5. Mend the pages: addresses of the site and of the code become links within the site, equations become MathML,
-   fonts are those of the reader's machine.
+5. Mend the pages: addresses of the site and of the code become links within the site, equations
+   become MathML, fonts are those of the reader's machine.
 6. Check every link and that nothing is loaded from elsewhere; a failure is an error.
 
-Nothing is run and no file that git knows is touched. The site needs no network: it can be opened from the folder.
+Nothing is run and no file that git knows is touched. The site needs no network: it can be
+opened from the folder.
 """
 
 import ast
@@ -29,9 +33,23 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY, PROC, SITE = Path("build/nbs"), Path("_proc"), Path("_docs")
+MOVED = {
+    "again": "record",
+    "bench_analysis": "cost",
+    "bench_synthesis": "cost",
+    "cli": "cli/main",
+    "diagnose": "diagnosis",
+    "evaluate": "score",
+    "inference": "stats",
+    "lm": "model",
+    "pairs": "generate",
+    "paper": "recipe",
+    "prompting": "generate",
+    "synthesis": "formats",
+}  # pages that had other names: old -> new
 BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")  # what notebooks may link to as ../NAME
 NUMBER = re.compile(r"^\d+[a-zA-Z0-9]*_")  # what nbdev drops from the name of a page
-# What Quarto reads and smalldocs does not, or what would put an address that does not exist yet into the pages.
+# What only Quarto reads, or what would put an address that does not exist yet into the pages.
 ONLY_QUARTO = (
     ("format", "html", "html-math-method"),
     ("format", "html", "grid"),
@@ -42,7 +60,7 @@ ONLY_QUARTO = (
 
 
 def opening(cell: dict) -> list[dict]:
-    "The first cell in two: nbdev makes front matter of title and quoted sentence, and would drop what follows them."
+    "The first cell in two: nbdev makes front matter of its head and would drop what follows."
     found = re.match(r"(# .*\n+)((?:>.*\n?)*)", "".join(cell["source"]) + "\n")
     if cell["cell_type"] != "markdown" or not found:
         return [cell]
@@ -54,35 +72,38 @@ def opening(cell: dict) -> list[dict]:
     )
 
 
-def exported(cell: dict) -> list[dict]:
-    "An exported cell as the page shows it: an entry for each public name, and the code; imports are folded."
-    from nbdev.doclinks import NbdevLookup
+EXPORTED = re.compile(r"#\|\s*export(i|s?)\s*\n")  # i: for the modules only, not public
 
-    code = re.sub(r"^#\|\s*exports?\s*\n", "", "".join(cell["source"]))
+
+def exported(cell: dict) -> list[dict]:
+    "An exported cell as the page shows it: an entry for each name, and the code; imports folded."
+    source = "".join(cell["source"])
+    level = "####" if EXPORTED.match(source)[1] == "i" else "###"
+    code = EXPORTED.sub("", source, count=1)
     body = ast.parse(code).body
     out = []
-    for n, node in enumerate(body):
-        if isinstance(
-            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        ) and not node.name.startswith("_"):
-            source = NbdevLookup().code(node.name)
-            link = f"[source]({source}){{.entry-source}}\n\n" if source else ""
-            text = f"---\n\n{link}### {node.name}\n"
-            out.append(
-                {
-                    "cell_type": "markdown",
-                    "id": f"{cell['id']}-{n}",
-                    "metadata": {},
-                    "source": text.splitlines(keepends=True),
-                }
-            )
+    for number, node in enumerate(body):
+        named = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        if named and not node.name.startswith("_"):
+            out.append(entry(node.name, level, f"{cell['id']}-{number}"))
     if body and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body):
         code = '#| code-fold: true\n#| code-summary: "Imports"\n' + code
     return out + [cell | {"source": code.splitlines(keepends=True)}]
 
 
+def entry(name: str, level: str, ident: str) -> dict:
+    "The heading of a name, with a link to its source."
+    from nbdev.doclinks import NbdevLookup
+
+    source = NbdevLookup().code(name)
+    link = f"[source]({source}){{.entry-source}}\n\n" if source else ""
+    text = f"---\n\n{link}{level} {name}\n"
+    lines = text.splitlines(keepends=True)
+    return {"cell_type": "markdown", "id": ident, "metadata": {}, "source": lines}
+
+
 def described(cell: dict, heading: str, sayings: dict[str, str]) -> dict:
-    "A cell with a picture, which gets an alternative text where its author gave none: its title, else what draws it, and the section."
+    "A picture without an alternative text gets one: title or drawer, and section."
     source = "".join(cell["source"])
     pictures = any(
         k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {})
@@ -113,7 +134,7 @@ def page_notebooks() -> None:
         shutil.copy(name, COPY)
     parsed = (
         ast.parse(module.read_text(encoding="utf-8"))
-        for module in get_config().lib_path.glob("*.py")
+        for module in get_config().lib_path.rglob("*.py")
     )
     sayings = {
         node.name: ast.get_docstring(node)
@@ -131,7 +152,7 @@ def page_notebooks() -> None:
                 heading = (re.findall(r"^#+ (.+)$", source, re.M) or [heading])[-1]
                 source = re.sub(rf"\]\(\.\./(?=({'|'.join(BESIDE)})\))", "](", source)
                 cells.append(cell | {"source": source.splitlines(keepends=True)})
-            elif re.match(r"#\|\s*exports?\s*\n", source):
+            elif EXPORTED.match(source):
                 cells += exported(cell)
             else:
                 cells.append(described(cell, heading, sayings))
@@ -196,7 +217,12 @@ def source_pages(cfg) -> None:
     from pygments.lexers import PythonLexer
 
     format = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=True, style="friendly")
-    looks = "body { margin: 1.5rem; font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff } pre { font-size: 13px } .highlight a, .highlight .linenos { color: #999; text-decoration: none }"
+    looks = (
+        "body { margin: 1.5rem; font: 15px/1.45 system-ui, sans-serif }"
+        " body { color: #222; background: #fff }"
+        " pre { font-size: 13px } .highlight { background: none }"
+        " .highlight a, .highlight .linenos { color: #999; text-decoration: none }"
+    )
     for module in sorted(cfg.lib_path.rglob("*.py")):
         name = module.relative_to(cfg.config_path)
         target = (SITE / "source" / name).with_suffix(".html")
@@ -204,9 +230,21 @@ def source_pages(cfg) -> None:
         home = "../" * len(target.relative_to(SITE).parent.parts) + "index.html"
         code = highlight(module.read_text(encoding="utf-8"), PythonLexer(), format)
         target.write_text(
-            f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>
-<style>{format.get_style_defs(".highlight")} .highlight {{ background: none }} {looks}</style></head>
+            f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>{name}</title>
+<style>{format.get_style_defs(".highlight")} {looks}</style></head>
 <body><p><a href="{home}">{cfg.title}</a> / {name}</p>{code}</body></html>""",
+            encoding="utf-8",
+        )
+
+
+def moved_pages() -> None:
+    "A page for each old name, which leads to the new one."
+    for old, new in MOVED.items():
+        (SITE / f"{old}.html").write_text(
+            f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={new}.html"><title>Moved</title></head>
+<body><p>This page is now <a href="{new}.html">{new}</a>.</p></body></html>""",
             encoding="utf-8",
         )
 
@@ -221,7 +259,8 @@ def mathml(match: re.Match) -> str:
     text = convert(tex, display="block" if match[1] == "display" else "inline")
     # TeX sets a thin space between a function's name and what follows it
     return re.sub(
-        r"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<mfrac>)(?<!<msubsup>)(<mi>(?:log|exp|max|min)</mi>)(?=<(?:mi|mn|msu|mfrac|mtext))",
+        r"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<mfrac>)(?<!<msubsup>)"
+        r"(<mi>(?:log|exp|max|min)</mi>)(?=<(?:mi|mn|msu|mfrac|mtext))",
         r'\1<mspace width="0.167em" />',
         text,
     )
@@ -257,7 +296,7 @@ def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
 
 
 def mend_styles() -> None:
-    "Step 5 for the themes: they ask for a font from elsewhere before they fall back on those of the reader's machine."
+    "Step 5 for the themes: they would ask for a font from elsewhere."
     for path in SITE.rglob("*.css"):
         text = path.read_text(encoding="utf-8")
         mended = re.sub(
@@ -286,51 +325,56 @@ class Links(HTMLParser):
             self.loads.add(a["src"])
 
 
+def elsewhere(address: str, page: Links) -> str:
+    "What is wrong with an address outside of the site, if anything is."
+    if address in page.loads and urlsplit(address).scheme != "data":
+        return f"{address} is loaded from elsewhere"
+    if ".example/" in address + "/":
+        return f"{address} does not exist"
+    return ""
+
+
+def within(address: str, name: str, pages: dict[str, Links]) -> str:
+    "What is wrong with an address within the site, if anything is."
+    parts = urlsplit(address)
+    target = name
+    if parts.path:
+        target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path)))
+    if (SITE / target).is_dir():
+        target = os.path.normpath(os.path.join(target, "index.html"))
+    if not (SITE / target).is_file():
+        return f"{target} is linked, but is not there"
+    if parts.fragment and target in pages:
+        places = pages[target].ids | {"top"}
+        if unquote(parts.fragment) not in places:
+            place = f"{target}#{parts.fragment}"
+            return f"{place} is linked, but there is no such place on that page"
+    return ""
+
+
 def problems() -> list[str]:
     "Step 6: broken links, and anything a page would load from elsewhere."
-    pages = {
-        p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8"))
-        for p in SITE.rglob("*.html")
-    }
+    pages = {}
+    for path in SITE.rglob("*.html"):
+        pages[path.relative_to(SITE).as_posix()] = Links(path.read_text(encoding="utf-8"))
     faults: dict[str, list[str]] = {}
     for name, page in pages.items():
         for address in sorted(page.links | page.loads):
             parts = urlsplit(address)
-            fault = target = ""
-            if parts.scheme or parts.netloc:
-                if address in page.loads and parts.scheme != "data":
-                    fault = f"{address} is loaded from elsewhere"
-                elif ".example/" in address + "/":
-                    fault = f"{address} does not exist"
-            else:
-                target = (
-                    os.path.normpath(os.path.join(os.path.dirname(name), unquote(parts.path)))
-                    if parts.path
-                    else name
-                )
-                if (SITE / target).is_dir():
-                    target = os.path.normpath(os.path.join(target, "index.html"))
-                if not (SITE / target).is_file():
-                    fault = f"{target} is linked, but is not there"
-                elif (
-                    parts.fragment
-                    and target in pages
-                    and unquote(parts.fragment) not in pages[target].ids | {"top"}
-                ):
-                    fault = f"{target}#{parts.fragment} is linked, but there is no such place on that page"
+            outside = bool(parts.scheme or parts.netloc)
+            fault = elsewhere(address, page) if outside else within(address, name, pages)
             if fault:
                 faults.setdefault(fault, []).append(name)
+    loaded = re.compile(r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)")
     for path in SITE.rglob("*.css"):
-        for address in re.findall(
-            r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)", path.read_text(encoding="utf-8")
-        ):
-            faults.setdefault(f"{address} is loaded from elsewhere", []).append(
-                path.relative_to(SITE).as_posix()
-            )
-    return [
-        f"{fault}: on {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")
-        for fault, names in faults.items()
-    ]
+        for address in loaded.findall(path.read_text(encoding="utf-8")):
+            fault = f"{address} is loaded from elsewhere"
+            faults.setdefault(fault, []).append(path.relative_to(SITE).as_posix())
+    out = []
+    for fault, names in faults.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        out.append(f"{fault}: on {names[0]}{more}")
+    return out
 
 
 def main() -> int:
@@ -346,6 +390,7 @@ def main() -> int:
     for path in paths:
         mend_page(path, cfg, ids)
     mend_styles()
+    moved_pages()
     found = problems()
     if found:
         print("The site was built, with these faults:", *found, sep="\n  ", file=sys.stderr)

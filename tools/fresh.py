@@ -1,17 +1,21 @@
-"""Are the stored outputs those of a fresh run?  python tools/fresh.py [NOTEBOOK ...]   (all of nbs/ without names)
+"""Are the stored outputs those of a fresh run?  python tools/fresh.py [NOTEBOOK ...]
 
-1. Each notebook runs from a clean kernel, cells marked slow or gpu left out, and the text of every stored output is
-   compared with the fresh one. Words have to be equal. Numbers have to agree within TOLERANCE of the larger one.
-   Excluded by rule: numbers that measure this machine now (followed by a unit of time or size, or a rate; a whole line
-   that speaks of seconds, memory or a commit), addresses in memory, paths of temporary folders. Pictures are compared
-   by being there. Cells that are marked slow or gpu must have a stored output, and it must name its provenance.
-2. A figure is asserted: a cell whose stored output is a picture is followed, before the next picture, by a cell with `assert`
-   or `test_`.   (reported)
+1. Each notebook runs from a clean kernel, cells marked slow or gpu left out, and the text of
+   every stored output is compared with the fresh one. Words have to be equal. Numbers have to
+   agree within TOLERANCE of the larger one. Excluded by rule: numbers that measure this machine
+   now (followed by a unit of time or size, or a rate; a whole line that speaks of seconds,
+   memory or a commit), addresses in memory, paths of temporary folders. Pictures are compared
+   by being there. Cells that are marked slow or gpu must have a stored output, and it must name
+   its provenance.
+2. A figure is asserted: a cell whose stored output is a picture is followed, before the next
+   picture, by a cell with `assert` or `test_`.   (reported)
 3. Numbers in the prose stand in some output or code of the same notebook.   (reported)
-4. Every `synthflaw …` command in a shell block of the prose is one that the command line's parser takes.
+4. Every `synthflaw …` command in a shell block of the prose is one that the command line's
+   parser takes.
 5. README.md equals nbs/index.ipynb (tools/readme.py --check).
 
-Exit status 1 if anything but what is only reported fails. One notebook at a time: it is slow by nature.
+Exit status 1 if anything but what is only reported fails. One notebook at a time: it is slow by
+nature.
 """
 
 import argparse
@@ -35,10 +39,12 @@ NUMBER = re.compile(
     r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])", re.I
 )
 UNIT = (
-    r"(?:s|ms|µs|us|min|minutes?|seconds?|hours?|h|GB|MB|KB|GiB|MiB|KiB|it/s|x faster|times faster)"
+    r"(?:s|ms|µs|us|min|minutes?|seconds?|hours?|h|GB|MB|KB|GiB|MiB|KiB|it/s|x faster|"
+    r"times faster)"
 )
 MEASURED = re.compile(
-    rf"[-+]?\d[\d,.:]*\s*{UNIT}\b(?!\w)|[\d,.]+\s*(?:\w+\s+)?(?:/s\b|a second\b|per second\b|/second\b)",
+    rf"[-+]?\d[\d,.:]*\s*{UNIT}\b(?!\w)|"
+    r"[\d,.]+\s*(?:\w+\s+)?(?:/s\b|a second\b|per second\b|/second\b)",
     re.I,
 )
 LINE = re.compile(
@@ -87,7 +93,7 @@ def agree(stored: str, fresh: str, tolerance: float = TOLERANCE) -> bool:
     "Equal words, and numbers within the tolerance."
     if NUMBER.sub("#", stored).split() != NUMBER.sub("#", fresh).split():
         return False
-    pairs = zip(NUMBER.findall(stored), NUMBER.findall(fresh))
+    pairs = zip(NUMBER.findall(stored), NUMBER.findall(fresh), strict=True)
     return all(
         abs(number(a) - number(b))
         <= tolerance * max(abs(number(a)), abs(number(b)), 1e-9) + last_digit(a, b)
@@ -112,7 +118,7 @@ def differences(stored: str, fresh: str, tolerance: float = TOLERANCE) -> list[s
     if len(a) == len(b):
         return [
             f"{sign} {line}"
-            for x, y in zip(a, b)
+            for x, y in zip(a, b, strict=True)
             if not agree(x, y, tolerance)
             for sign, line in (("-", x), ("+", y))
         ]
@@ -144,7 +150,7 @@ def stale(path: Path, tolerance: float) -> list[str]:
     stored = nbformat.read(path, 4)
     fresh = fresh_run(stored, path.parent)
     out = []
-    for i, (a, b) in enumerate(zip(stored.cells, fresh.cells)):
+    for i, (a, b) in enumerate(zip(stored.cells, fresh.cells, strict=True)):
         if a.cell_type != "code":
             continue
         if FLAGGED.search(a.source):
@@ -179,7 +185,7 @@ def unasserted(nb) -> list[str]:
 
 
 def unseen_numbers(nb) -> list[str]:
-    "3: decimal numbers and large ones in prose that stand in no output and no code of the notebook."
+    "3: decimal and large numbers in prose that stand in no output and no code of the notebook."
     seen = "\n".join(outputs(c) + "\n" + c.source for c in nb.cells if c.cell_type == "code")
     known = [number(x) for x in NUMBER.findall(seen)]
     out = []
@@ -187,7 +193,8 @@ def unseen_numbers(nb) -> list[str]:
         if cell.cell_type != "markdown":
             continue
         prose = re.sub(
-            r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|\]\([^)]*\)|arXiv \S+|\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b",
+            r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]*`|\]\([^)]*\)|arXiv \S+|"
+            r"\b\d{4}\.\d{4,5}\b|\b(?:19|20)\d\d\b",
             " ",
             cell.source,
             flags=re.S,
@@ -202,11 +209,8 @@ def unseen_numbers(nb) -> list[str]:
                 for k in known
                 for scale in ((1, 100) if percent else (1,))
             ):
-                out.append(
-                    f"cell {i}: {m[0]} in “…{prose[max(0, m.start() - 40) : m.end() + 15].strip()}…”".replace(
-                        "\n", " "
-                    )
-                )
+                around = prose[max(0, m.start() - 40) : m.end() + 15].strip().replace("\n", " ")
+                out.append(f"cell {i}: {m[0]} in “…{around}…”")
     return out
 
 
@@ -241,47 +245,52 @@ def unknown_commands(nb) -> list[str]:
     return out
 
 
-def main(argv=None) -> int:
+def options(argv=None) -> argparse.Namespace:
+    "The words of the command."
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument(
-        "notebooks",
-        nargs="*",
-        metavar="NOTEBOOK",
-        help="paths (default: all in nbs/ but the tests)",
-    )
-    p.add_argument(
-        "--tolerance",
-        type=float,
-        default=TOLERANCE,
-        metavar="X",
-        help="relative difference of numbers that is allowed (default: %(default)s)",
-    )
-    p.add_argument(
-        "--no-run", action="store_true", help="only what needs no run: figures, prose, README"
-    )
-    args = p.parse_args(argv)
+    paths = "paths (default: all in nbs/ but the tests)"
+    p.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=paths)
+    allowed = "relative difference of numbers that is allowed (default: %(default)s)"
+    p.add_argument("--tolerance", type=float, default=TOLERANCE, metavar="X", help=allowed)
+    only = "only what needs no run: figures, prose, README"
+    p.add_argument("--no-run", action="store_true", help=only)
+    return p.parse_args(argv)
+
+
+def book() -> list[Path]:
+    "The notebooks without their tests."
+    leave = {"tests", ".ipynb_checkpoints"}
+    return sorted(q for q in (ROOT / "nbs").rglob("*.ipynb") if not leave & set(q.parts))
+
+
+def run_faults(path: Path, name: Path, tolerance: float) -> list[str]:
+    "1, with a line for each notebook: what differs from a fresh run."
+    start = time.time()
+    try:
+        found = stale(path, tolerance)
+    except Exception as e:  # a cell that fails is a finding, not the end of the check
+        found = [f"does not run: {str(e).strip().splitlines()[-1][:300]}"]
+    verdict = f"{name}: {'STALE' if found else 'fresh'} ({time.time() - start:.0f} s)"
+    print(verdict, *found, sep="\n  ", flush=True)
+    return found
+
+
+def readme_faults() -> str:
+    "5: what `tools/readme.py --check` says if README.md is not what it should be."
+    command = [sys.executable, ROOT / "tools" / "readme.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return (done.stdout + done.stderr).strip() if done.returncode else ""
+
+
+def main(argv=None) -> int:
+    args = options(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    paths = [Path(x).resolve() for x in args.notebooks] or sorted(
-        q
-        for q in (ROOT / "nbs").rglob("*.ipynb")
-        if "tests" not in q.parts and ".ipynb_checkpoints" not in q.parts
-    )
     failed = 0
-    for path in paths:
-        start, nb = time.time(), nbformat.read(path, 4)
+    for path in [Path(x).resolve() for x in args.notebooks] or book():
+        nb = nbformat.read(path, 4)
         name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         if not args.no_run:
-            try:
-                faults = stale(path, args.tolerance)
-            except Exception as e:  # a cell that fails is a finding, not the end of the check
-                faults = [f"does not run: {str(e).strip().splitlines()[-1][:300]}"]
-            failed += bool(faults)
-            print(
-                f"{name}: {'STALE' if faults else 'fresh'} ({time.time() - start:.0f} s)",
-                *faults,
-                sep="\n  ",
-                flush=True,
-            )
+            failed += bool(run_faults(path, name, args.tolerance))
         unknown = unknown_commands(nb)
         failed += bool(unknown)
         for what, found in (
@@ -291,15 +300,10 @@ def main(argv=None) -> int:
         ):
             for line in found:
                 print(f"{name}: {what}: {line}")
-    readme = subprocess.run(
-        [sys.executable, ROOT / "tools" / "readme.py", "--check"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if readme.returncode:
-        print((readme.stdout + readme.stderr).strip())
-    return int(bool(failed or readme.returncode))
+    readme = readme_faults()
+    if readme:
+        print(readme)
+    return int(bool(failed or readme))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Write README.md from nbs/index.ipynb, without Quarto and without running anything; --check only compares.
+"""Write README.md from nbs/index.ipynb, without running anything; --check only compares.
 
-Markdown cells are taken as they are, code cells with their stored outputs, cells marked `#| hide` not at all.
-Links to notebooks and files are made to hold from the top of the repository; pictures go into index_files/.
+Markdown cells are taken as they are, code cells with their stored outputs, cells marked `#|
+hide` not at all. Links to notebooks and files are made to hold from the top of the repository;
+pictures go into index_files/.
 """
 
 import base64
@@ -44,7 +45,7 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def output(out, name: str, pictures: dict[str, bytes], alt: str) -> str:
-    "One stored output of a code cell as Markdown; pictures, described by `alt`, are added to `pictures`."
+    "One stored output as Markdown; pictures, described by `alt`, are added to `pictures`."
     if out.output_type == "stream":
         return fenced(out.text) if out.name == "stdout" and out.text.strip() else ""
     data = out.get("data", {})
@@ -102,7 +103,7 @@ def main(check: bool) -> int:
     if check:
         if differ:
             print(
-                "These files are not what nbs/index.ipynb gives (run `make readme` and commit them):",
+                "These files are not what nbs/index.ipynb gives (run `make readme`):",
                 *differ,
                 sep="\n  ",
                 file=sys.stderr,

@@ -1,4 +1,7 @@
-"""Write TESTED.md: when `make test-all` last passed, on what. Its argument is the second (of the epoch) it began."""
+"""Write TESTED.md: when `make test-all` last passed, on what.
+
+Its argument is the second (of the epoch) in which it began.
+"""
 
 import os
 import platform
@@ -23,10 +26,11 @@ def main() -> None:
         line[3:] for line in git("status", "--porcelain").splitlines() if line[3:] != "TESTED.md"
     ]
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "transformers", "trl", "numpy"))
+    more = f", with {len(changed)} changed files" if changed else ""
     text = f"""# Last run of `make test-all`
 
 - passed on {time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())} in {minutes:.0f} minutes
-- commit {git("rev-parse", "--short=12", "HEAD")}{f", with {len(changed)} changed files" if changed else ""}
+- commit {git("rev-parse", "--short=12", "HEAD")}{more}
 - Python {platform.python_version()}, {packages}
 - {platform.system()} {platform.machine()}, {os.cpu_count()} cores
 """

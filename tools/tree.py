@@ -1,6 +1,7 @@
-"""Fail if exporting and cleaning the notebooks changes any file: modules and notebooks belong together.
+"""Fail if exporting and cleaning the notebooks changes any file: they belong together.
 
-Compares the contents of every file that git does not ignore before and after, so it works in a dirty tree too.
+Compares the contents of every file that git does not ignore before and after, so it works in a
+dirty tree too.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ def main() -> int:
     changed = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
     if changed:
         print(
-            "nbdev_export and nbdev_clean changed these files. Look at the changes and commit them:",
+            "nbdev_export and nbdev_clean changed these files; look at them and commit:",
             *changed,
             sep="\n  ",
             file=sys.stderr,

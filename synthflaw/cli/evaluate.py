@@ -102,7 +102,7 @@ def run_evaluate(
 ) -> dict:  # content of evaluation.json
     "`synthflaw evaluate`."
     from synthflaw.core import set_threads
-    from synthflaw.evaluate.compare import detectable, evaluate_models, results_table
+    from synthflaw.evaluate.compare import detectable, evaluate_models, scores_table
     from synthflaw.runs import quiet
 
     check(len(set(args.model)) == len(args.model), "model", args.model, "different models")
@@ -133,6 +133,6 @@ def run_evaluate(
         lambda name, i, k: print(f"{name}: {i} of {k} prompts", file=sys.stderr),
         _judge(args),
     )
-    print(results_table(got))
+    print(scores_table(got))
     print(f"evaluation.json, answers and report.html are in {args.out}")
     return got

@@ -13,8 +13,30 @@ from ..core import Document, check
 from ..lm.model import nano_config, new_model, train_tokenizer
 
 # %% ../../nbs/05_tiny.ipynb #f77c1fe1
-_VERBS = "Return Compute Sort Merge Split Load Write Count Filter Join".split()
-_NOUNS = "values rows columns keys names files tokens edges nodes samples".split()
+_VERBS = (
+    "Return",
+    "Compute",
+    "Sort",
+    "Merge",
+    "Split",
+    "Load",
+    "Write",
+    "Count",
+    "Filter",
+    "Join",
+)
+_NOUNS = (
+    "values",
+    "rows",
+    "columns",
+    "keys",
+    "names",
+    "files",
+    "tokens",
+    "edges",
+    "nodes",
+    "samples",
+)
 _HOW = (
     "in the order given",
     "along the first axis",
@@ -38,9 +60,11 @@ def tiny_documents(
 ) -> list[Document]:  # in the shape of the embedded corpus
     "Small documents that look like documentation."
     check(n >= 0, "n", n, "0 or more")
-    rng, docs = random.Random(seed), []
+    rng = random.Random(seed)
+    docs = []
     for i in range(n):
-        verb, a, b = rng.choice(_VERBS), *rng.sample(_NOUNS, 2)
+        verb = rng.choice(_VERBS)
+        a, b = rng.sample(_NOUNS, 2)
         name = f"{verb.lower()}_{a}_{i}"
         body = [
             f"{verb} the {a} of the {b} {rng.choice(_HOW)}.",
@@ -48,20 +72,14 @@ def tiny_documents(
             f"{a} : list\nThe {a} to {verb.lower()} {rng.choice(_HOW)}.",
             f"The {b} are kept {rng.choice(_HOW)}, and {rng.choice(_WHY).lower()}.",
         ]
-        docs.append(
-            Document(
-                f"tiny:{seed}:{name}",
-                name + "\n\n" + "\n\n".join(body),
-                "tiny",
-                "Apache-2.0",
-                f"tiny.{name}",
-            )
-        )
+        text = "\n\n".join([name, *body])
+        docs.append(Document(f"tiny:{seed}:{name}", text, "tiny", "Apache-2.0", f"tiny.{name}"))
     return docs
 
 # %% ../../nbs/05_tiny.ipynb #5fba799a
 @lru_cache
 def _tiny_tokenizer():
+    "The tokenizer of every tiny model."
     return train_tokenizer([d.text for d in tiny_documents(60)], 400)
 
 
@@ -72,6 +90,5 @@ def tiny_lm(
 ) -> tuple:  # (model, tokenizer)
     "A random model with a byte-level tokenizer and a chat template, in well under a second."
     tokenizer = _tiny_tokenizer()
-    return new_model(
-        nano_config(len(tokenizer), hidden, layers, heads=2, context=256), seed
-    ), tokenizer
+    config = nano_config(len(tokenizer), hidden, layers, heads=2, context=256)
+    return new_model(config, seed), tokenizer

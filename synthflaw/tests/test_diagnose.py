@@ -11,8 +11,8 @@ __all__ = ['PLANTED', 'one_thread', 'plant', 'world', 'truth_of', 'literal_found
            'test_a_diagnosis_of_rows_selects_their_spans']
 
 # %% ../../nbs/tests/test_diagnose.ipynb #715e56c2
-import json
 import random
+import re
 from collections import Counter
 from functools import lru_cache
 
@@ -28,7 +28,7 @@ from ..analysis.grams import encode_ids, presence_p, token_test
 from ..analysis.measures import corpus_level, metric_q
 from ..analysis.stream import stats_finalize, stats_init, stats_merge, stats_update
 from ..analysis.templates import match_pieces, mine_templates
-from ..core import record_path, set_threads
+from ..core import as_text, read_jsonl, record_path, set_threads
 from ..data.corpus import embedded_documents
 from ..lm.model import train_tokenizer
 from ..testing.tiny import tiny_documents, tiny_lm
@@ -69,8 +69,9 @@ def plant(
             continue
         words = text.split(" ")[1:]
         cut = rng.randint(2, max(2, min(20, len(words) - 1)))
-        slots, out, spans = [" ".join(words[:cut]), " ".join(words[cut:]), ""], "", []
-        for literal, slot in zip(PLANTED[template], slots):
+        slots = " ".join(words[:cut]), " ".join(words[cut:]), ""
+        out, spans = "", []
+        for literal, slot in zip(PLANTED[template], slots, strict=True):
             if literal:
                 spans.append((len(out), len(out) + len(literal)))
             out += literal + slot
@@ -79,57 +80,60 @@ def plant(
 
 # %% ../../nbs/tests/test_diagnose.ipynb #62ef3cbf
 @lru_cache
-def world(seed: int = 0, n: int = 2500):  # order of the texts, natural texts a side
-    "Natural texts for both sides, in a random order, and a tokenizer that has seen such text and the templates' languages."
-    texts = [
-        t for d in embedded_documents() if len((t := d.text.partition("\n\n")[2][:240]).split()) > 8
-    ]
+def _texts(seed: int) -> list[str]:
+    "The first 240 characters of each embedded document below its title, in a random order."
+    texts = [d.text.partition("\n\n")[2][:240] for d in embedded_documents()]
+    texts = [t for t in texts if len(t.split()) > 8]
     random.Random(seed).shuffle(texts)
-    return (
-        texts[:n],
-        texts[n : 2 * n],
-        _tokenizer(tuple(texts[2 * n : 2 * n + 3000]) if not seed else None),
-    )
+    return texts
 
 
 @lru_cache
-def _tokenizer(texts):
-    return (
-        train_tokenizer(list(texts) + ["".join(p) for p in PLANTED] * 40, 6000)
-        if texts
-        else world()[2]
-    )
+def _tokenizer(start: int):
+    "Trained on such texts (others than those of the first world) and on the templates."
+    seen = _texts(0)[start : start + 3000] + ["".join(p) for p in PLANTED] * 40
+    return train_tokenizer(seen, 6000)
+
+
+@lru_cache
+def world(
+    seed: int = 0,  # order of the texts
+    n: int = 2500,  # natural texts a side
+) -> tuple:  # natural texts of both sides, and the tokenizer of all worlds
+    "Natural texts for both sides, in a random order."
+    texts = _texts(seed)
+    return texts[:n], texts[n : 2 * n], _tokenizer(5000)
+
+
+def _literal(text, a, b, spans) -> bool:
+    "Whether the token at characters a to b belongs to a literal: more than white space of it."
+    for p, q in spans:
+        shared = text[max(a, p) : min(b, q)]
+        if a < q and b > p and (shared.strip() or p <= a and b <= q):
+            return True
+    return False
 
 
 def truth_of(rows, tokenizer, natural_ids):
     "Structural tokens by the generator's word, and every token its literals touch."
-    enc = tokenizer(
-        [t for t, _ in rows], add_special_tokens=False, return_offsets_mapping=True, verbose=False
-    )
-    seen, n = Counter(), 0
-    for (text, spans), ids, off in zip(rows, enc["input_ids"], enc["offset_mapping"]):
-        seen.update(
-            {
-                i
-                for i, (x, y) in zip(ids, off)
-                if any(
-                    x < q and y > p and (text[max(x, p) : min(y, q)].strip() or p <= x and y <= q)
-                    for p, q in spans
-                )
-            }
-        )
-        n += bool(spans)
+    texts = [t for t, _ in rows]
+    enc = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    seen = Counter()
+    for (text, spans), ids, at in zip(rows, enc["input_ids"], enc["offset_mapping"], strict=True):
+        own = {i for i, (a, b) in zip(ids, at, strict=True) if _literal(text, a, b, spans)}
+        seen.update(own)
+    planted = sum(bool(spans) for _, spans in rows)
     df = Counter(i for r in natural_ids for i in set(r.tolist()))
-    touched = {i for i, c in seen.items() if c >= 0.5 * n}
+    touched = {i for i, c in seen.items() if c >= 0.5 * planted}
     return {i for i in touched if df[i] <= 0.01 * len(natural_ids)}, touched
 
 
 def literal_found(pattern: str, literals) -> float:
     "Share of the literals' characters that stand in a pattern (white space apart)."
-    flat, want = "".join(pattern.split()), ["".join(p.split()) for p in literals if p.strip()]
-    return sum(len(w) for w in want if w in flat or w[:-1] in flat or w[1:] in flat) / sum(
-        map(len, want)
-    )
+    flat = "".join(pattern.split())
+    want = ["".join(p.split()) for p in literals if p.strip()]
+    got = [w for w in want if w in flat or w[:-1] in flat or w[1:] in flat]
+    return sum(map(len, got)) / sum(map(len, want))
 
 # %% ../../nbs/tests/test_diagnose.ipynb #cbaaddbd
 @lru_cache
@@ -174,88 +178,89 @@ def rates(share: float) -> dict:
 @pytest.mark.parametrize("share, precision, recall", [(0.2, 0.9, 0.9), (0.02, 0.0, 0.8)])
 def test_planted_tokens_and_templates_are_found(share, precision, recall):
     r = rates(share)
-    assert (
-        min(r["token_precision"], r["template_precision"]) >= precision
-        and min(r["token_recall"], r["template_recall"]) >= recall
-    ), r
+    assert r["token_precision"] >= precision  # what is found was planted
+    assert r["template_precision"] >= precision
+    assert r["token_recall"] >= recall  # what was planted is found
+    assert r["template_recall"] >= recall
 
 
-def test_scores_grow_with_the_share():
-    for t in (0, 3):
-        r = [experiment(s, t) for s in (0.0, 0.02, 0.2)]
-        assert (
-            r[0]["found"] == r[0]["templates"] == 0
-            and r[0]["z"] < r[1]["z"] < r[2]["z"]
-            and r[1]["coverage"] < r[2]["coverage"]
-        ), r
-        for x in r[1:]:
-            assert abs(x["coverage"] - x["planted"]) < 0.01, (
-                x
-            )  # coverage is the share that was planted
+@pytest.mark.parametrize("template", [0, 3])
+def test_scores_grow_with_the_share(template):
+    none, little, much = (experiment(s, template) for s in (0.0, 0.02, 0.2))
+    assert none["found"] == 0  # nothing planted, nothing found
+    assert none["templates"] == 0
+    assert none["z"] < little["z"] < much["z"]  # more of it, more evidence
+    assert little["coverage"] < much["coverage"]
+    for x in (little, much):
+        assert abs(x["coverage"] - x["planted"]) < 0.01  # coverage is the share that was planted
 
 # %% ../../nbs/tests/test_diagnose.ipynb #4564ad6a
-@lru_cache
-def written_by_a_model(share: float):
-    "What is found when a share of the texts are SmolLM2's pairs, against the truth."
-    import re
-    from collections import Counter
+def _often(pattern: str, texts: list[str]) -> float:
+    "Share of texts that match a mined pattern, white space apart."
+    pieces = [re.escape("".join(p.split())) for p in pattern.split("…")]
+    seek = re.compile(".*?".join(pieces), re.DOTALL)
+    return float(np.mean([bool(seek.search("".join(t.split()))) for t in texts]))
 
-    from synthflaw.core import as_text, read_jsonl
 
-    pairs = [as_text(r) for r in read_jsonl(record_path() / "synthesis" / "qa.jsonl")]
-    a, b, tokenizer = world()
-    k = 200 if share > 0.1 else 50 * (share > 0)
-    n = round(k / share) if k else 1000  # texts of the mixed side
-    natural, other, fresh, own = (
-        encode_ids(t, tokenizer) for t in (a[:1500], pairs[:k] + b[: n - k], a[1500:], pairs)
-    )
-    df, nat = (Counter(i for r in rows for i in set(r.tolist())) for rows in (own, natural))
-    truth = {i for i, c in df.items() if c >= 0.5 * len(pairs) and nat[i] <= 0.01 * len(natural)}
-    right = truth | {t["id"] for t in token_test(fresh, own, tokenizer)}
-    found = {t["id"] for t in token_test(natural, other, tokenizer)}
-    templates = [t.pattern for t in mine_templates(natural, other, tokenizer)]
+def _document_frequency(rows) -> Counter:
+    "In how many rows of token ids each token stands."
+    return Counter(i for r in rows for i in set(r.tolist()))
 
-    def often(pattern, texts):
-        seek = re.compile(
-            ".*?".join(re.escape("".join(p.split())) for p in pattern.split("…")), re.S
-        )
-        return np.mean([bool(seek.search("".join(t.split()))) for t in texts])
 
-    opening, many = Counter(" ".join(t.split()[:3]) for t in pairs).most_common(1)[0]
+def _scores(pairs, natural, fresh, found, templates) -> dict:
+    "Precision and recall of what was found; the truth is taken from the pairs alone."
+    tokenizer = world()[2]
+    own, other = encode_ids(pairs, tokenizer), encode_ids(natural, tokenizer)
+    df, rare = _document_frequency(own), _document_frequency(other)
+    half, few = 0.5 * len(pairs), 0.01 * len(natural)
+    truth = {i for i, c in df.items() if c >= half and rare[i] <= few}
+    excess = token_test(encode_ids(fresh, tokenizer), own, tokenizer)
+    right = truth | {t["id"] for t in excess}
+    real = [_often(t, pairs) >= 2 * _often(t, fresh) for t in templates]
     return {
         "truth": len(truth),
         "recall": len(found & truth) / max(len(truth), 1),
         "precision": len(found & right) / max(len(found), 1),
+        "template_precision": float(np.mean(real)) if real else 0.0,
+    }
+
+
+@lru_cache
+def written_by_a_model(share: float) -> dict:
+    "What is found when a share of the texts are SmolLM2's pairs, against the truth."
+    pairs = [as_text(r) for r in read_jsonl(record_path("synthesis", "qa.jsonl"))]
+    a, b, tokenizer = world()
+    natural, fresh = a[:1500], a[1500:]
+    k = 200 if share > 0.1 else 50 * (share > 0)
+    n = round(k / share) if k else 1000  # texts of the mixed side
+    ids, mixed = encode_ids(natural, tokenizer), encode_ids(pairs[:k] + b[: n - k], tokenizer)
+    found = {t["id"] for t in token_test(ids, mixed, tokenizer)}
+    templates = [t.pattern for t in mine_templates(ids, mixed, tokenizer)]
+    opening, many = Counter(" ".join(t.split()[:3]) for t in pairs).most_common(1)[0]
+    return _scores(pairs, natural, fresh, found, templates) | {
         "found": len(found),
         "opening": opening,
         "share_of_pairs": many / len(pairs),
         "templates": templates,
         "with_opening": sum(opening in t for t in templates),
-        "template_precision": np.mean(
-            [often(t, pairs) >= 2 * often(t, a[1500:]) for t in templates]
-        )
-        if templates
-        else 0.0,
     }
 
-
+# %% ../../nbs/tests/test_diagnose.ipynb #a2a4bee8
 @pytest.mark.parametrize("share, precision, recall", [(0.2, 0.9, 0.9), (0.02, 0.0, 0.8)])
 def test_the_pattern_of_a_real_model_is_found(share, precision, recall):
     r = written_by_a_model(share)
-    print(share, r)
-    assert (
-        r["truth"]
-        and r["share_of_pairs"] > 0.9
-        and r["recall"] >= recall
-        and r["precision"] >= precision
-        and r["with_opening"] >= 1
-        and r["template_precision"] >= precision
-    )
+    assert r["truth"] > 0  # there is something to find
+    assert r["share_of_pairs"] > 0.9  # nearly all pairs open alike
+    assert r["with_opening"] >= 1  # and a template says so
+    assert r["recall"] >= recall
+    assert r["precision"] >= precision
+    assert r["template_precision"] >= precision
 
 
 def test_no_pair_no_finding():
     r = written_by_a_model(0.0)
-    assert r["found"] == 0 and not r["templates"]
+    assert r["found"] == 0
+    assert r["templates"] == []
 
 # %% ../../nbs/tests/test_diagnose.ipynb #2fcde7f8
 def false_findings(
@@ -278,25 +283,25 @@ def test_natural_splits_have_few_findings():
     assert len(false_findings(12)) <= 3  # 5% nominal: more than 3 of 12 has probability 0.002
 
 # %% ../../nbs/tests/test_diagnose.ipynb #03bcd894
-@given(
-    st.lists(st.lists(st.integers(0, 30), max_size=12), min_size=2, max_size=8), st.integers(1, 7)
-)
+_TEXTS = st.lists(st.lists(st.integers(0, 30), max_size=12), min_size=2, max_size=8)
+
+
+@given(_TEXTS, st.integers(1, 7))
 @settings(max_examples=40, deadline=None)
 def test_statistics_merge_in_any_order(rows, cut):
     tokenizer = tiny_lm()[1]
     texts = [" ".join(map(str, r)) for r in rows]
-    new = lambda: stats_init(tokenizer, sample=5, width=64)
-    whole = stats_finalize(stats_update(new(), texts, tokenizer))
-    parts = [stats_update(new(), p, tokenizer) for p in (texts[:cut], texts[cut:])]
+
+    def counted(part):
+        return stats_update(stats_init(tokenizer, sample=5, width=64), part, tokenizer)
+
+    whole = stats_finalize(counted(texts))
+    parts = counted(texts[:cut]), counted(texts[cut:])
     for order in (parts, parts[::-1]):
         merged = stats_finalize(stats_merge(*order))
-        assert (
-            all(
-                np.array_equal(whole[k], merged[k])
-                for k in ("counts", "df", "documents", "characters")
-            )
-            and whole["sample"] == merged["sample"]
-        )
+        for k in ("counts", "df", "documents", "characters"):
+            assert np.array_equal(whole[k], merged[k])
+        assert whole["sample"] == merged["sample"]
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.data())
@@ -306,10 +311,11 @@ def test_presence_p_is_a_valid_p(n, s, data):
     lo, hi = max(0, k - n), min(k, s)
     x = np.arange(lo, hi + 1)
     p = presence_p(k - x, x, n, s)
-    assert p[0] == pytest.approx(1) and (np.diff(p) <= 1e-12).all()
-    mass = p - np.append(p[1:], 0)  # probability of each outcome: P(p <= t) <= t
+    assert p[0] == pytest.approx(1)  # at least the fewest is certain
+    assert (np.diff(p) <= 1e-12).all()  # more is rarer
+    mass = p - np.append(p[1:], 0)  # probability of each outcome
     for t in (0.01, 0.05, 0.3):
-        assert mass[p <= t].sum() <= t + 1e-9
+        assert mass[p <= t].sum() <= t + 1e-9  # P(p <= t) <= t
 
 
 @given(
@@ -318,10 +324,13 @@ def test_presence_p_is_a_valid_p(n, s, data):
 )
 @settings(max_examples=60, deadline=None)
 def test_pieces_match_where_they_stand(ids, pieces):
-    hit, at = match_pieces(np.array(ids, np.int64), pieces), 0
+    hit = match_pieces(np.array(ids, np.int64), pieces)
     if hit is not None:
-        for p, (i, j) in zip(pieces, hit):
-            assert ids[i:j] == p and i >= at
+        assert len(hit) == len(pieces)  # each piece has its place
+        at = 0
+        for p, (i, j) in zip(pieces, hit, strict=True):
+            assert ids[i:j] == p  # the piece itself
+            assert i >= at  # after the one before
             at = j
     joined = [x for p in pieces for x in [*p, *ids[:2]]]
     assert match_pieces(np.array(joined, np.int64), pieces) is not None  # with anything in the gaps
@@ -331,26 +340,25 @@ def test_pieces_match_where_they_stand(ids, pieces):
 @settings(max_examples=40, deadline=None)
 def test_q_is_never_below_p(p):
     q = metric_q(p)
-    assert all(q[k] >= p[k] - 1e-12 for k in p) and set(q) == set(p)
+    assert set(q) == set(p)  # a q for each p
+    for k in p:
+        assert q[k] >= p[k] - 1e-12
 
-
+# %% ../../nbs/tests/test_diagnose.ipynb #d7dde28a
 def test_a_diagnosis_of_rows_selects_their_spans(tmp_path):
     docs = tiny_documents(200)
-    rows = [
-        {
-            "id": f"r{i}",
-            "prompt": f"Q>> {d.text[:40]}",
-            "completion": f"A>> so to speak, {d.text[40:90]}",
-        }
-        for i, d in enumerate(tiny_documents(100, seed=1))
-    ]
+    rows = []
+    for i, d in enumerate(tiny_documents(100, seed=1)):
+        answer = f"A>> so to speak, {d.text[40:90]}"
+        rows.append({"id": f"r{i}", "prompt": f"Q>> {d.text[:40]}", "completion": answer})
     d = diagnose(docs[:100], rows, tokenizer=tiny_lm()[1], n_perm=49, n_space=60)
     write_diagnosis(d, tmp_path, rows)
-    lines = [json.loads(x) for x in (tmp_path / "selection.jsonl").read_text().splitlines()]
-    assert len(lines) > 80 and {"id", "spans", "why"} == set(lines[0])
+    lines = read_jsonl(tmp_path / "selection.jsonl")
+    assert len(lines) > 80  # nearly all rows follow the template
+    assert set(lines[0]) == {"id", "spans", "why"}
     for line in lines[:20]:
         r = rows[int(line["id"][1:])]
-        text = f"{r['prompt']}\n{r['completion']}"
-        assert "so to speak," in "".join(text[a:b] for a, b in line["spans"]) and r["prompt"][
-            4:
-        ] not in "".join(text[a:b] for a, b in line["spans"])
+        text = as_text(r)
+        inside = "".join(text[a:b] for a, b in line["spans"])
+        assert "so to speak," in inside  # the template
+        assert r["prompt"][4:] not in inside  # not the content

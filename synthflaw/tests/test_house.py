@@ -34,6 +34,8 @@ FLOORS = (
     "unlearn",
     "evaluate",
     "study",
+    "experiments",
+    "bench",
     "cli",
 )  # folders from the ground upwards; "" is the package itself
 DEV = "nbdev fastcore execnb ghapi nbclient nbformat IPython pytest hypothesis smalldocs jupyterlab"
@@ -106,9 +108,7 @@ def stage(
     "Where in the house a module stands."
     folder, _, _ = module.rpartition(".")
     number = re.search(r"File to edit: \S*?(\d\d)_\w+\.ipynb", modules()[module])[1]
-    above_the_study = module == "bench"
-    floor = FLOORS.index("study") + 0.5 if above_the_study else FLOORS.index(folder)
-    return floor, number
+    return FLOORS.index(folder), number
 
 
 def siblings(

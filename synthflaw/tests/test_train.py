@@ -21,26 +21,55 @@ from ..lm.model import load_lm
 # %% ../../nbs/tests/test_train.ipynb #0c00f39b
 SCRIPT = """
 import json, os, signal, sys
-import torch; torch.set_num_threads(1)
 from pathlib import Path
+
+import datasets
+import torch
 from transformers import TrainerCallback
-from transformers.utils import logging; logging.disable_progress_bar()
-import datasets; datasets.disable_progress_bars()
+from transformers.utils import logging
+
 from synthflaw.lm.model import save_lm
 from synthflaw.testing.tiny import tiny_documents, tiny_lm
-from synthflaw.train.trainer import TrainSettings; from synthflaw.train.sft import sft
-out, o = Path(sys.argv[1]), json.loads(sys.argv[2])
+from synthflaw.train.sft import sft
+from synthflaw.train.trainer import TrainSettings
+
+torch.set_num_threads(1)
+logging.disable_progress_bar()
+datasets.disable_progress_bars()
+out = Path(sys.argv[1])
+options = json.loads(sys.argv[2])
+
+
 class Kill(TrainerCallback):
     def on_step_end(self, args, state, control, **kw):
-        if state.global_step == o.get("kill"): os.kill(os.getpid(), signal.SIGKILL)
-rows = [{"prompt": "What is " + d.title + "?", "completion": d.text.split("\\n\\n")[1]} for d in tiny_documents(112)]
-s = TrainSettings(learning_rate=5e-3, batch_size=8, accumulation=o.get("accumulation", 1), dtype="float32")
-r = sft(*tiny_lm(), rows, s, out=out/"checkpoints", save_steps=5, callbacks=(Kill(),), logging_steps=1, train_sampling_strategy="random", **o.get("trl", {}))
+        if state.global_step == options.get("kill"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def row(doc):
+    return {"prompt": f"What is {doc.title}?", "completion": doc.text.split("\\n\\n")[1]}
+
+
+parts = options.get("accumulation", 1)
+settings = TrainSettings(learning_rate=5e-3, batch_size=8, accumulation=parts, dtype="float32")
+result = sft(
+    *tiny_lm(),
+    [row(doc) for doc in tiny_documents(112)],
+    settings,
+    out=out / "checkpoints",
+    save_steps=5,
+    callbacks=(Kill(),),
+    logging_steps=1,
+    train_sampling_strategy="random",
+)
 if os.environ.get("RANK", "0") == "0":
-    save_lm(r.model, tiny_lm()[1], out/"model"); (out/"loss.json").write_text(json.dumps([h["loss"] for h in r.history])); (out/"world").write_text(os.environ.get("WORLD_SIZE", "1"))
+    save_lm(result.model, tiny_lm()[1], out / "model")
+    losses = [entry["loss"] for entry in result.history]
+    (out / "loss.json").write_text(json.dumps(losses))
+    (out / "world").write_text(os.environ.get("WORLD_SIZE", "1"))
 """
 
-
+# %% ../../nbs/tests/test_train.ipynb #c223ba0d
 def start(out, launch=(), **options):
     "Run the script; its exit status."
     out.mkdir(parents=True, exist_ok=True)
@@ -52,24 +81,19 @@ def start(out, launch=(), **options):
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    p = subprocess.run(
-        [sys.executable, *launch, str(out / "script.py"), str(out), json.dumps(options)],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    return p.returncode, p.stderr
+    command = [sys.executable, *launch, str(out / "script.py"), str(out), json.dumps(options)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+    return done.returncode, done.stderr
 
 
 def same(a, b, atol):
     "Losses and weights of two runs agree."
-    x, y = (json.loads((f / "loss.json").read_text()) for f in (a, b))
-    assert len(x) == 14 and x[-1] < x[0]
-    torch.testing.assert_close(
-        torch.tensor(x), torch.tensor(y), atol=max(atol, 2e-4), rtol=0
-    )  # logs are rounded to four digits
-    for p, q in zip(*(load_lm(f / "model", device="cpu")[0].parameters() for f in (a, b))):
+    x, y = (torch.tensor(json.loads((f / "loss.json").read_text())) for f in (a, b))
+    assert len(x) == 14
+    assert x[-1] < x[0]
+    torch.testing.assert_close(x, y, atol=max(atol, 2e-4), rtol=0)  # logs have four digits
+    models = [load_lm(f / "model", device="cpu", dtype="float32")[0] for f in (a, b)]
+    for p, q in zip(*(m.parameters() for m in models), strict=True):
         torch.testing.assert_close(p, q, atol=atol, rtol=0)
 
 # %% ../../nbs/tests/test_train.ipynb #06ddcb0c
@@ -89,7 +113,8 @@ def test_eight_parts_are_one(plain, tmp_path):
 # %% ../../nbs/tests/test_train.ipynb #e0f5ad35
 def test_killed_and_resumed_is_not_killed(plain, tmp_path):
     code, _ = start(tmp_path / "killed", kill=8)
-    assert code == -signal.SIGKILL and not (tmp_path / "killed" / "loss.json").exists()
+    assert code == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "loss.json").exists()
     code, err = start(tmp_path / "killed")
     assert code == 0, err[-2000:]
     same(plain, tmp_path / "killed", 1e-6)
@@ -97,24 +122,18 @@ def test_killed_and_resumed_is_not_killed(plain, tmp_path):
 # %% ../../nbs/tests/test_train.ipynb #d3449173
 def test_two_processes_are_one(plain, tmp_path):
     pytest.importorskip("accelerate")
-    launch = [
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "--main_process_port",
-        "0",
-    ]
+    options = {
+        "num_processes": "2",
+        "num_machines": "1",
+        "mixed_precision": "no",
+        "dynamo_backend": "no",
+        "main_process_port": "0",
+    }
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu"]
+    for name, value in options.items():
+        launch += [f"--{name}", value]
     code, err = start(tmp_path / "two", launch)
     assert code == 0, err[-3000:]
-    assert (
-        tmp_path / "two" / "world"
-    ).read_text() == "2"  # a launcher that starts one process only would pass the rest
+    world = (tmp_path / "two" / "world").read_text()
+    assert world == "2"  # a launcher that starts one process only would pass the rest
     same(plain, tmp_path / "two", 5e-5)
