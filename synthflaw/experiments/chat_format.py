@@ -61,7 +61,7 @@ def unframed(
     return text.replace(FRAME[0], "").replace(FRAME[1], "").strip()
 
 # %% ../../nbs/experiments/06_chat_format.ipynb #d6a32404
-class Treatment(NamedTuple):
+class FrameRepair(NamedTuple):
     "How a framed model is repaired."
 
     replay: str  # chat or natural
@@ -74,10 +74,10 @@ class Treatment(NamedTuple):
 WEIGHTS = (0.025, 0.1, 0.4, 1.6)  # to choose from, on the tuning seed
 _ON = {"weight 0": "nothing", "completion": "completion", "format": "format"}
 TREATMENTS = {
-    **{f"chat replay, {name}": Treatment("chat", on) for name, on in _ON.items()},
-    **{f"natural replay, {name}": Treatment("natural", on) for name, on in _ON.items()},
-    "chat replay, ascent": Treatment("chat", "completion", "ga"),
-    "chat replay, NPO": Treatment("chat", "completion", "npo"),
+    **{f"chat replay, {name}": FrameRepair("chat", on) for name, on in _ON.items()},
+    **{f"natural replay, {name}": FrameRepair("natural", on) for name, on in _ON.items()},
+    "chat replay, ascent": FrameRepair("chat", "completion", "ga"),
+    "chat replay, NPO": FrameRepair("chat", "completion", "npo"),
 }
 AGAIN = ("chat replay, weight 0", "chat replay, format")  # run a second and a third time
 MORE = {
@@ -143,7 +143,7 @@ class Framed:
         beside, held = (with_ids(rows, self.tokenizer) for rows in (self.beside, self.held))
         return diagnose(beside, held, self.model, self.tokenizer, reference, **sizes)
 
-    def repair(self, treatment: Treatment, weight: float):
+    def repair(self, treatment: FrameRepair, weight: float):
         "Unlearn the frame, from the untreated model."
         self.reset()
         rows, spans = self.train[:1200], None
@@ -203,39 +203,48 @@ def frame_in_answers(
     }
 
 # %% ../../nbs/experiments/06_chat_format.ipynb #c2f3e74f
-def best_weight(
+def best_frame_weight(
     rows: list[dict],  # of the tuning: arm, w, p_forget, nll_natural, nll_rest
     arm: str,  # a name in `TREATMENTS`
     budget: float = 0.05,  # nats a token
 ) -> float:
     "The weight that the tuning chose for an arm."
-    tried = [r for r in rows if r["treatment"] == arm and "nll_natural" in r]
+    tried = [r for r in rows if r["arm"] == arm and "nll_natural" in r]
     kind = arm.split(",")[0]
-    zero = next(r for r in rows if r["treatment"] == f"{kind}, weight 0")
+    zero = next(r for r in rows if r["arm"] == f"{kind}, weight 0")
     fair = [r for r in tried if all(r[k] <= zero[k] + budget for k in ("nll_natural", "nll_rest"))]
     if fair:
         return min(fair, key=lambda r: r["p_forget"])["w"]
     return min(tried, key=lambda r: r["nll_rest"])["w"]
 
 # %% ../../nbs/experiments/06_chat_format.ipynb #284434e7
-def _tune(run, preset, weights, sizes, show):
-    "Every weight of every treatment on the tuning seed."
-    arms = {}
-    for name, treatment in TREATMENTS.items():
-        tried = (0.0,) if treatment.on == "nothing" else weights
-        arms |= {f"{name}, {w:g}": (name, w) for w in tried}
+def _to_tune(arms):
+    "The treatments that some arms need, with the controls that their choice is measured against."
+    names = {MORE.get(arm, (arm, {}))[0] for arm in arms} & set(TREATMENTS)
+    return names | {f"{TREATMENTS[name].replay} replay, weight 0" for name in names}
+
+
+def _tune(run, preset, names, weights, sizes, show):
+    "Every weight of some treatments on the tuning seed; a row is found by its arm and its weight."
+    worlds = {}
 
     def prepare(seed):
-        world = Framed(run / "tuning", seed, replace(preset, role="tuning"), **sizes)
-        world.found = world.diagnose()
-        return world
+        if seed not in worlds:
+            role = replace(preset, role="tuning")
+            worlds[seed] = Framed(run / "tuning", seed, role, **sizes)
+            worlds[seed].found = worlds[seed].diagnose()
+        return worlds[seed]
 
-    def row(world, arm):
-        name, weight = arms[arm]
-        world.repair(TREATMENTS[name], weight)
-        return {"treatment": name, "w": weight, **frame_likelihood(world)}
+    for weight in (0.0, *weights):
+        tried = {a: t for a, t in TREATMENTS.items() if a in names}
+        arms = [a for a, t in tried.items() if (t.on == "nothing") == (weight == 0.0)]
 
-    rows = run_arms(arms, [99], row, run / "rows.jsonl", prepare, show, stage="tuning")
+        def row(world, arm, weight=weight):
+            world.repair(TREATMENTS[arm], weight)
+            return frame_likelihood(world)
+
+        file = run / "rows.jsonl"
+        rows = run_arms(arms, [99], row, file, prepare, show, stage="tuning", w=weight)
     return matching(rows, stage="tuning")
 
 
@@ -256,14 +265,15 @@ def frame_study(
     run: str | Path,  # folder
     seeds: Iterable[int] = range(5),  # of the study
     preset: Preset = PRESETS["nano"],  # of the study
+    arms: Iterable[str] = LAST,  # FramedLM, cut, repaired or fine-tuned again
     weights: Iterable[float] = WEIGHTS,  # to choose from
     families: Callable[[int], list] = recorded_families,  # seed -> families that count
     sizes: dict | None = None,  # n_beside and n_replay of `Framed`
     show: Callable | None = print,  # called with each new row
 ) -> list[dict]:  # rows of the stages "tuning" and "report"
-    "Tune the weights, then run all arms on every seed; resumable."
-    run, sizes = Path(run), sizes or {}
-    tuned = _tune(run, preset, weights, sizes, show)
+    "Tune the weights, then run the arms on every seed; resumable."
+    run, sizes, arms = Path(run), sizes or {}, list(arms)
+    tuned = _tune(run, preset, _to_tune(arms), weights, sizes, show)
 
     def prepare(seed):
         world = Framed(run, seed, preset, **sizes)
@@ -273,7 +283,7 @@ def frame_study(
 
     def row(world, arm):
         name, _ = MORE.get(arm, (arm, {}))
-        weight = best_weight(tuned, name) if name in TREATMENTS else 0.0
+        weight = best_frame_weight(tuned, name) if name in TREATMENTS else 0.0
         found = world.found
         cpu = _treat(world, arm, weight)
         again = world.diagnose(world.reference)
@@ -285,5 +295,5 @@ def frame_study(
             numbers["diagnosis"] = verdict | {"score": found.value("score")}
         return numbers | {"score": again.value("score"), "verdict": again.data["verdict"]}
 
-    run_arms(LAST, seeds, row, run / "rows.jsonl", prepare, show, stage="report")
+    run_arms(arms, seeds, row, run / "rows.jsonl", prepare, show, stage="report")
     return read_jsonl(run / "rows.jsonl")

@@ -92,7 +92,7 @@ class Ward(Patient):
         return forget_measures(self.model, self.tokenizer, self.held_pairs, self.held_replay)
 
 # %% ../../nbs/experiments/01_objectives.ipynb #4d31abb9
-def before_sft(
+def measures_before(
     ward: Ward,  # treated
     families: list[str],  # that count
 ) -> dict:  # p_forget, ppl_natural, nll_knowledge, pattern_rate, if_before
@@ -112,7 +112,7 @@ def before_sft(
     }
 
 # %% ../../nbs/experiments/01_objectives.ipynb #15d19502
-def after_sft(
+def measures_after(
     ward: Ward,  # treated
     families: list[str],  # that count
 ) -> dict:  # if_after, pattern_after, ppl_after
@@ -226,8 +226,8 @@ def compare_objectives(
 
     fine_tuned = [a for a in arms if a != "BaseLM" and "no divergence" not in a]
     for stage, names, measures in (
-        ("before SFT", list(arms), before_sft),
-        ("after SFT", fine_tuned, after_sft),
+        ("before SFT", list(arms), measures_before),
+        ("after SFT", fine_tuned, measures_after),
     ):
         fn = _with(row, measures)
         run_arms(names, seeds, fn, file, ward_of, show, stage=stage)

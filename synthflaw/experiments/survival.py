@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..core import write_jsonl
 from .prevention import Diet, read_texts
 from synthflaw.study.experiment import (
     SeedData,
@@ -136,7 +137,9 @@ def survival_map(
         key = dose._asdict()
         done = run_arms(arms, seeds, row, file, prepare, show, **key)
         rows += matching(done, **key)
-    return [_flat(r, lesson) for r in rows for lesson in r["lessons"]]
+    flat = [_flat(r, lesson) for r in rows for lesson in r["lessons"]]
+    write_jsonl(Path(run) / "map.jsonl", flat)  # as the record has them: one row a lesson
+    return flat
 
 
 def _flat(row, lesson):

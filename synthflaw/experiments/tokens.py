@@ -29,7 +29,9 @@ def shift_by_kind(
     models: Iterable[str] = ("NaturalLM", "MixedLM", "SynthLM", "ReplayLM", "UnlearnLM"),  # which
     preset: Preset = PRESETS["nano"],  # of the study
     show: Callable | None = None,  # called with each new row
-) -> list[dict]:  # seed, arm, nats, share by kind, tokens by kind, nats a token on both texts
+) -> list[
+    dict
+]:  # seed, arm, model (the same), nats, share by kind, tokens by kind, nats a token on both texts
     "Divergence from the base model on held-out pairs and natural text, by kind of token."
 
     def prepare(seed):
@@ -43,6 +45,7 @@ def shift_by_kind(
         mine = attribution(model, base, tokenizer, pairs, spans, max_length=256)
         theirs = attribution(model, base, tokenizer, natural, max_length=256)
         return {
+            "model": name,  # as the record calls it
             "nats": mine["distribution"]["total"]["mean"],
             "share": mine["distribution"]["share"],
             "tokens": mine["tokens"],
