@@ -133,8 +133,10 @@ def in_language(
 ) -> Filter:
     "Remove pairs in another language (`langdetect`, seeded)."
     from langdetect import PROFILES_DIRECTORY, DetectorFactory, LangDetectException, detect_langs
+    from langdetect.detector_factory import init_factory
 
     DetectorFactory.seed = 0
+    init_factory()  # a second now, and not while replies are waiting
     known = sorted(profile.name for profile in Path(PROFILES_DIRECTORY).iterdir())
     check(language in known, "language", language, f"one of {', '.join(known)}")
 
