@@ -22,6 +22,13 @@ def shift(
     targets = labels[:, 1:]
     return targets, targets != -100
 
+
+def predicting(
+    values: Tensor,  # (B, T, …) one value for each position
+) -> Tensor:  # (B, T-1, …) those at the positions that predict a token of the row
+    "All values but the last of each row."
+    return values[:, :-1]
+
 # %% ../../nbs/06_scoring.ipynb #77942839
 def labelled(
     values: Tensor,  # (B, T, …) one value for each position: logits, hidden states, anything
@@ -35,7 +42,7 @@ def labelled(
         f"of the first two dimensions of the values, {tuple(values.shape[:2])}",
     )
     targets, mask = shift(labels)
-    return values[:, :-1][mask], targets[mask]
+    return predicting(values)[mask], targets[mask]
 
 # %% ../../nbs/06_scoring.ipynb #d943440f
 def picked_logps(
@@ -203,6 +210,14 @@ def _chunk_size(chunk, n):
     return max(1, n) if chunk is None else chunk
 
 # %% ../../nbs/06_scoring.ipynb #f0e9b829
+def _whole_sum(hidden, weight, bias, fn):
+    "The sum with all logits at once, differentiated by autograd."
+    z = head_logits(hidden, weight, bias)  # (N, V)
+    out = fn(z, slice(None))
+    value, notes = out[:2] if isinstance(out, tuple) else (out, z.new_zeros(0))
+    return value, notes.detach()
+
+# %% ../../nbs/06_scoring.ipynb #1cbb596e
 def chunked_sum(
     hidden: Tensor,  # (N, D) hidden states of the positions that count
     head_weight: Tensor,  # (V, D)
@@ -211,6 +226,8 @@ def chunked_sum(
     chunk: int | None = 256,  # positions at once; None: all
 ) -> tuple[Tensor, Tensor]:  # () sum of the values, differentiable; (k,) sum of the notes, not
     "Sum a function of logits over positions without holding them all; `fn` must be such a sum."
+    if chunk is None:
+        return _whole_sum(hidden, head_weight, head_bias, fn)
     inputs = (hidden, head_weight, head_bias)
     if not torch.is_grad_enabled():  # then no gradient is taken in the forward pass either
         inputs = (None if t is None else t.detach() for t in inputs)

@@ -17,8 +17,17 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from ..core import read_json, write_json
-from ..lm.scoring import chunked_map, chunked_sum, labelled, picked_logps, shift
-from .loss import js_to_ref, kl_to_ref, replay_and_kl
+from synthflaw.lm.scoring import (
+    chunked_map,
+    chunked_sum,
+    head_logits,
+    label_logps,
+    labelled,
+    picked_logps,
+    predicting,
+    shift,
+)
+from .loss import js_to_ref, kl_to_ref, replay_and_kl, replay_loss
 from .objectives import ForgetBatch
 from .reference import Reference, layer_output
 from .rows import UnlearnSettings, schedule_factor
@@ -140,16 +149,42 @@ def _replay_and_divergence(step, y, before, n) -> Callable:
     return fn
 
 
+def _whole_replay_term(step, batch, hidden, head, n) -> tuple[Tensor, dict]:
+    "As `_replay_term`, with the logits of whole rows: what the equation says, word by word."
+    s = step.settings
+    mine = batch["ref"] >= 0
+    logits = head_logits(hidden[mine], head.weight, getattr(head, "bias", None))  # (R, T, V)
+    replay = replay_loss(*label_logps(logits, batch["labels"][mine]), n)
+    total = step.w_replay * replay if step.w_replay else 0.0 * replay
+    terms = {"replay": replay.item(), "kl": None}
+    if step.reference is not None:
+        before = step.reference.logits(batch["ref"][mine])  # (R, T, V)
+        where = shift(batch["labels"][mine])[1]
+        apart = kl_to_ref(
+            predicting(logits),
+            predicting(before),
+            None if where.all() else where,
+            s.kl_direction,
+            n,
+        )
+        total = total + s.w_kl * apart
+        terms["kl"] = apart.item()
+    return total, terms
+
+
 def _replay_term(step, batch, hidden, head, n) -> tuple[Tensor, dict]:
     "Weighted terms of the replay rows (), and each a token: replay, and kl where it is measured."
     s = step.settings
+    by_states = "hidden" in s.objective.needs
+    if s.chunk is None and s.kl_direction != "js" and not by_states:
+        return _whole_replay_term(step, batch, hidden, head, n)
     labels = _sides(batch)[1]
     h, y = labelled(hidden, labels)  # (N, D), (N,)
     before = None
     if step.reference is not None:
         mine = batch["ref"] >= 0
         before = _cached(step.reference, batch["ref"][mine], labels[mine], h.device)
-    if "hidden" in s.objective.needs:
+    if by_states:
         retain = s.objective.retain(h, before, n)
         return step.w_replay * retain, {"replay": retain.item(), "kl": None}
     fn = _replay_and_divergence(step, y, before, n)
