@@ -189,7 +189,9 @@ _UNREADABLE = (ValueError, RecursionError)  # no JSON, a number of 5,000 digits,
 
 def _objects(text: str) -> list[dict]:
     "The whole objects with question and answer in a text that is no JSON."
-    found, at, decode = [], text.find("{"), json.JSONDecoder().raw_decode
+    found = []
+    at = text.find("{")
+    decode = json.JSONDecoder().raw_decode
     for _ in range(200):  # a bound on the work
         if at < 0:
             break

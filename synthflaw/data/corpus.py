@@ -210,7 +210,8 @@ def load_documents(
     for key, record in records:
         text = record_text(record, column, key)
         if text.strip():
-            name, title = str(record.get("id", key)), str(record.get("title", ""))
+            name = str(record.get("id", key))
+            title = str(record.get("title", ""))
             yield Document(name, text, source, licence, title)
 
 # %% ../../nbs/11_corpus.ipynb #e6d6ffa9

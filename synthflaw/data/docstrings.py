@@ -65,12 +65,15 @@ def _prose_lines(lines: list[str]) -> Iterator[str | None]:
     "The lines that are neither heading, code nor example; None where a block ends."
     directive, dropping = None, False  # indentation of the directive around; in an example?
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        text, indent, following = line.strip(), _indent(line), following.strip()
+        text = line.strip()
+        indent = _indent(line)
+        following = following.strip()
         if directive is not None and text and indent <= directive:
             directive = None
         heading = _heading(text, following)
         if heading is not None:
-            directive, dropping = None, heading in _DROPPED
+            directive = None
+            dropping = heading in _DROPPED
             yield None
         elif directive is not None:
             continue
@@ -239,7 +242,8 @@ def package_documents(
     check(found, "package", package, "an installed package with source files")
     root = Path(list(spec.submodule_search_locations)[0])
     meta = metadata.metadata(DISTRIBUTIONS.get(package, package))
-    source, licence = f"{package} {meta['Version']}", _licence(meta)
+    source = f"{package} {meta['Version']}"
+    licence = _licence(meta)
     for file in sorted(root.rglob("*.py")):
         parts = file.relative_to(root.parent).with_suffix("").parts
         if not _own(parts):

@@ -65,7 +65,9 @@ def iterate(
     patience: float = 60.0,  # seconds to wait for its end when the reader stops early
 ) -> Iterator:  # the same items
     "Read an asynchronous iterator from ordinary code, in a thread with its own event loop."
-    out, end, stop = queue.SimpleQueue(), object(), threading.Event()
+    out = queue.SimpleQueue()
+    end = object()
+    stop = threading.Event()
 
     def work():
         try:
@@ -223,8 +225,11 @@ class _Window(_Budgeted, _Retrying):
     async def _stream(self, requests: Iterable[Request]) -> AsyncIterator[Reply]:
         logging.getLogger("stamina").setLevel(logging.ERROR)  # each reply counts its tries
         clients = [self._client() for _ in range(-(-self.concurrency // 16))]
-        turns, requests = itertools.cycle(clients), iter(requests)
-        tasks, ended, more = {}, asyncio.Queue(), True
+        turns = itertools.cycle(clients)
+        requests = iter(requests)
+        tasks = {}
+        ended = asyncio.Queue()
+        more = True
         try:
             while True:
                 while more and len(tasks) < int(self.window):

@@ -58,7 +58,8 @@ def _chunks(
     documents: Iterable[Document], max_tokens: int, count: Callable[[str], int] | None
 ) -> list[Chunk]:
     "The chunks of all documents, whose ids must differ."
-    chunks, ids = [], set()
+    chunks = []
+    ids = set()
     for d in documents:
         check(d.id not in ids, "documents", d.id, "documents with different ids")
         ids.add(d.id)
@@ -77,7 +78,8 @@ def make_requests(  # noqa: PLR0913
     examples: list[dict] | None = None,  # seed pairs
 ) -> list[Request]:  # every chunk once for n up to the number of chunks
     "The requests of a run, in a seeded order whatever the order of the documents."
-    chunks, names = _chunks(documents, max_tokens, count), list(templates)
+    chunks = _chunks(documents, max_tokens, count)
+    names = list(templates)
     chunks.sort(key=lambda c: (derive_seed(seed, c.source_id, c.span), c.source_id, c.span))
     out = []
     for i, c in enumerate(chunks):

@@ -143,7 +143,9 @@ def _runs(statement: str) -> list[list[str]]:
 
 def _keywords(statement: str, skip: Iterable[str] = ()) -> str:
     "The longest three content words in a row; others than those in `skip` if there are any."
-    parts = [" ".join(r[i : i + 3]) for r in _runs(statement) for i in range(0, len(r), 3)]
+    parts = []
+    for run in _runs(statement):
+        parts += [" ".join(run[i : i + 3]) for i in range(0, len(run), 3)]
     found = sorted(parts, key=len, reverse=True)
     first_words = " ".join(statement.split()[:3]).rstrip(".,:;!?")
     default = found[0] if found else first_words
@@ -163,7 +165,8 @@ def named(
 
 def _subject(document: Document) -> tuple[str, int]:
     "What a document is about, and where its first line ends if that line is the name."
-    text, title = document.text, document.title
+    text = document.text
+    title = document.title
     first = re.search(r"\S[^\n]*", text)
     line = first[0].strip() if first else ""
     last = title.split(".")[-2:] if _IDENT.fullmatch(title) else [title.strip()]
@@ -204,7 +207,8 @@ def _candidates(text: str, begin: int) -> Iterator[tuple[str, int, int, str]]:
             opens = role == "parameter" and i == 0
             inline = None if opens else _INLINE.match(text, a, b)  # "x (int): ..." within a line
             if inline:
-                name, a = next(filter(None, inline.groups())), inline.end()
+                name = next(filter(None, inline.groups()))
+                a = inline.end()
             rest = "detail" if role == "parameter" else "prose"
             yield "parameter" if opens or inline else rest, a, b, name
 
@@ -233,7 +237,9 @@ def extract_facts(
 ) -> list[Fact]:  # in the order in which they stand; empty if there is no sentence of prose
     "The statements of a document, each with its exact span."
     subject, begin = _subject(document)
-    facts, taken, opened = [], set(), False
+    facts = []
+    taken = set()
+    opened = False
     for role, a, b, name in _candidates(document.text, begin):
         if role == "heading":
             if name.lower().rstrip(":") not in _GENERIC:
@@ -261,7 +267,8 @@ def ordered_facts(
     seed: int = 0,  # decides the order
 ) -> list[tuple[Document, Fact, list[str]]]:  # document, fact, all statements of the document
     "The distinct facts of documents in a seeded order, whatever the order of the documents."
-    found, ids = [], set()
+    found = []
+    ids = set()
     for d in documents:
         check(d.id not in ids, "documents", d.id, "documents with different ids")
         ids.add(d.id)

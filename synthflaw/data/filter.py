@@ -35,7 +35,8 @@ def surprise(
     texts: Iterable[str],  # the texts that answers are drawn from, e.g. all chunks
 ) -> _Idf:
     "How much it says that a unit occurs in a text."
-    counts, n = Counter(), 0
+    counts = Counter()
+    n = 0
     for t in texts:
         counts.update(units(t))
         n += 1
@@ -52,7 +53,8 @@ def grounding(
     "The share of an answer's surprise that its text covers."
     said = (units(answer) - units(question)) or units(answer)
     weight = {u: 1.0 if idf is None else idf[0].get(u, idf[1]) for u in said}
-    total, there = math.fsum(weight.values()), units(text)
+    total = math.fsum(weight.values())
+    there = units(text)
     if total <= 0:
         return float(bool(said) and said <= there)
     return math.fsum(w for u, w in weight.items() if u in there) / total
@@ -70,7 +72,8 @@ def swap_auc(
     keys = list(dict.fromkeys(map(key, pairs)))
     enough = len(keys) > shift > 0
     check(enough, "pairs", f"{len(keys)} texts", f"pairs from more than {shift} texts")
-    idf, first = surprise(texts.values()), {}
+    idf = surprise(texts.values())
+    first = {}
     for r in pairs:
         first.setdefault(key(r), r)
     other = {k: first[keys[(i + shift) % len(keys)]] for i, k in enumerate(keys)}

@@ -285,7 +285,8 @@ def _shapes(formats: str | Iterable[str]) -> tuple[str, ...]:
 
 def _until(rows: Iterator[dict], n_tokens: int, tokenizer: Any) -> tuple[list[dict], int]:
     "Rows up to the one that reaches the budget, and their tokens."
-    kept, total = [], 0
+    kept = []
+    total = 0
     while total < n_tokens and (chunk := list(islice(rows, 512))):
         texts = [as_text(r) for r in chunk]
         tokens = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
@@ -328,7 +329,8 @@ def synthesize(  # noqa: PLR0913
     "Write the facts of some documents as question-answer pairs, in one format or many."
     _check_budget(n, n_tokens, tokenizer)
     check(on_short in ("error", "return"), "on_short", on_short, '"error" or "return"')
-    documents, total = list(documents), 0
+    documents = list(documents)
+    total = 0
     rows = _rows(documents, _shapes(formats), seed)
     if n_tokens is None:
         rows = list(islice(rows, n))
@@ -347,7 +349,8 @@ def coverage(
     documents: Iterable[Document],  # the documents they were made from
 ) -> float:  # in [0, 1]
     "The share of the documents' characters that lie in the span of at least one pair."
-    spans, documents = {}, list(documents)
+    spans = {}
+    documents = list(documents)
     for r in rows:
         spans.setdefault(r["source_id"], []).append(r["span"])
     covered = 0

@@ -307,7 +307,9 @@ def write_pairs(  # noqa: PLR0913
     progress: Callable[[int, int], None] | None = None,  # called with requests used, pairs kept
 ) -> Synthesis:
     "Write pairs from documents with an engine, resumably; no pair at all is an error."
-    documents, templates, leakage = list(documents), formats_of(formats), list(leakage)
+    documents = list(documents)
+    templates = formats_of(formats)
+    leakage = list(leakage)
     check(n is None or n > 0, "n", n, "a positive number of pairs")
     check(pairs > 0, "pairs", pairs, "at least 1")
     check(bool(documents), "documents", 0, "at least one document")

@@ -31,7 +31,8 @@ def schedule(
     names = [k for k, r in ratios.items() if r > 0]
     r = np.array([ratios[k] for k in names])  # (K,)
     slack = 1 / (2 * len(names) - 2) if len(names) > 1 else 0.0
-    taken, turns = np.zeros(len(names)), []
+    taken = np.zeros(len(names))
+    turns = []
     for t in range(1, n_rows + 1):
         deficit = r * t - taken  # (K,) rows that each source is behind if it does not get this one
         due = (1 - slack - deficit) / r  # (K,) rows until it would be too far behind
@@ -91,7 +92,8 @@ def pack(  # noqa: PLR0913
     batch: int = 512,  # texts tokenised at once
 ) -> tuple[np.ndarray, float, int]:  # rows (n_rows, seq_len) int32; passes; texts begun
     "Fill rows with texts, each closed by the end-of-sequence token."
-    texts, need = [t for t in texts if t.strip()], n_rows * seq_len
+    texts = [t for t in texts if t.strip()]
+    need = n_rows * seq_len
     ends = tokenizer.eos_token_id is not None
     check(ends, "tokenizer", type(tokenizer).__name__, "one with an end-of-sequence token")
     allowed = "sources with at least one text that is not empty"
@@ -168,7 +170,10 @@ def mix(  # noqa: PLR0913
     check(n_tokens >= seq_len, "n_tokens", n_tokens, allowed)
     turns = schedule(ratios, n_tokens // seq_len)
     rows = np.empty((len(turns), seq_len), np.int32)  # (rows, seq_len)
-    owner, tokens, epochs, texts = np.array(turns), {}, {}, {}
+    owner = np.array(turns)
+    tokens = {}
+    epochs = {}
+    texts = {}
     for name, items in sources.items():
         mine = np.flatnonzero(owner == name)
         told = [text_of(x) for x in items]

@@ -54,7 +54,8 @@ texts = st.lists(text, min_size=1, max_size=12).filter(some_text)
 @settings(max_examples=80, deadline=None)
 @given(weights, st.integers(0, 300))
 def test_every_prefix_is_within_one_row(w, n):
-    ratios, counts = as_ratios(w), Counter()
+    ratios = as_ratios(w)
+    counts = Counter()
     turns = schedule(ratios, n)
     assert len(turns) == n
     for t, k in enumerate(turns, 1):
@@ -132,7 +133,8 @@ def test_passes_are_shuffled_anew():
 
 # %% ../../nbs/tests/test_mixture.ipynb #b186766e
 def test_a_short_source_raises_or_repeats():
-    sources, one = {"a": ["abcd", "efgh"]}, {"a": 1.0}
+    sources = {"a": ["abcd", "efgh"]}
+    one = {"a": 1.0}
     with pytest.raises(ValueError, match="at most 1 for source 'a', whose texts hold 10 tokens"):
         mix(sources, one, 100, Characters(), 8, epochs_ok=False)
     m = mix(sources, one, 100, Characters(), 10)
@@ -169,7 +171,8 @@ def test_errors_name_what_is_wrong(change, message):
 
 # %% ../../nbs/tests/test_mixture.ipynb #e067f81c
 def test_real_tokenizer_round_trip():
-    tokenizer, docs = tiny_lm()[1], tiny_documents(10)
+    tokenizer = tiny_lm()[1]
+    docs = tiny_documents(10)
     m = mix({"natural": iter(docs)}, {"natural": 1.0}, 2048, tokenizer, 64)
     tokens = [i for r in m.dataset["input_ids"] for i in r]
     whole = tokenizer.decode(tokens).split(tokenizer.eos_token)[:-1]

