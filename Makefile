@@ -76,5 +76,5 @@ lab: $(STAMP)  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=nbs nbs/index.ipynb
 
 clean:  ## remove what was built; runs/ and .venv stay
-	@rm -rf _docs _proc build dist *.egg-info .pytest_cache .hypothesis
+	@rm -rf _docs _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis nbs/tests/.hypothesis
 	@find nbs synthflaw tools -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf

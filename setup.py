@@ -39,7 +39,7 @@ setup(
     packages=find_packages(include=["synthflaw", "synthflaw.*"]),
     package_data={
         "synthflaw": ["records/**/*", "templates/*"]
-    },  # the nano model: safetensors, json, md
+    },  # weights and recorded runs; the forms of all pages
     include_package_data=False,
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),

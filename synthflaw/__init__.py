@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 from importlib import import_module
 
-from .door import DOORS, behind
+from .door import DOORS, FOLDERS, behind
 
 __all__ = [
     "diagnose",
@@ -16,11 +16,10 @@ __all__ = [
     "synthesize",
     "unlearn",
 ]
-_FOLDERS = ("evaluate", "study", "unlearn")  # they can be called: see `synthflaw.door`
 
 
 def __getattr__(name):
-    if name in _FOLDERS:
+    if name in FOLDERS:
         return import_module(f"synthflaw.{name}")
     if name in DOORS:
         return behind(name)

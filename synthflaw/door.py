@@ -22,6 +22,7 @@ DOORS = {
     "evaluate": "synthflaw.evaluate.compare.evaluate_models",
     "study": "synthflaw.study.study.study",
 }  # name -> the function behind it
+FOLDERS = ("evaluate", "study", "unlearn")  # names that are folders of the package too
 
 # %% ../nbs/09_door.ipynb #d5c9154a
 def behind(

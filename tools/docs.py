@@ -5,7 +5,7 @@
    and would hide the code.)
 2. Let nbdev make the pages' notebooks, build/nbs -> _proc: front matter, hidden cells, links
    from names to entries.
-3. Give pages and links the same names. nbdev drops the number (`40_loss.ipynb` is `loss.html`);
+3. Give pages and links the same names. nbdev drops the number (`50_loss.ipynb` is `loss.html`);
    Quarto follows that by itself, smalldocs does not, so for smalldocs the notebooks in _proc
    are renamed.
 4. Render.

@@ -22,10 +22,9 @@ from ..evaluate.score import write_answers
 from ..lm.logprob import token_logps
 from ..lm.model import generate, load_lm, save_lm
 from ..stats import bootstrap_cell
-from .preset import Preset, base_lm
+from .preset import Preset, arm_settings, base_lm, repair_settings, sft_settings
 from ..train.sft import sft
 from ..train.train import continue_pretraining
-from ..train.trainer import TrainSettings
 from ..unlearn.rows import UnlearnSettings
 from ..unlearn.unlearn import unlearn
 
@@ -62,12 +61,6 @@ def arm_lm(
     return load_lm(run / "models" / f"seed-{seed}" / name, device="cpu", dtype=dtype)
 
 # %% ../../nbs/71_arms.ipynb #a7beae02
-def _settings(preset: Preset, seed: int, stage: str, **changes) -> TrainSettings:
-    "Settings of a training stage, with a seed of its own."
-    common = {"max_length": preset.seq_len, "dtype": preset.dtype, "seed": derive_seed(seed, stage)}
-    return TrainSettings(**common, **changes)
-
-
 def _more_text(lm: tuple, preset: Preset, seed: int, plan: dict, report) -> dict:
     "Continued pre-training on the mixture of a plan; the model is changed in place."
     model, tokenizer = lm
@@ -75,9 +68,7 @@ def _more_text(lm: tuple, preset: Preset, seed: int, plan: dict, report) -> dict
     sources = {k: plan["sources"][k] for k in ratios}
     order = {"seq_len": preset.seq_len, "seed": derive_seed(seed, "mix")}
     m = mix(sources, ratios, plan["tokens"], tokenizer, **order)
-    settings = _settings(
-        preset, seed, "arm", learning_rate=plan["lr"], batch_size=preset.batch_size
-    )
+    settings = arm_settings(preset, seed, learning_rate=plan["lr"])
     r = continue_pretraining(model, tokenizer, m.dataset, settings, report=report)
     loss = [h["loss"] for h in r.history]
     return {"tokens": r.tokens, "by_source": m.tokens, "epochs": m.epochs, "loss": loss}
@@ -107,22 +98,6 @@ def _plan(run: Path, name: str, preset: Preset, seed: int) -> dict:
     }
 
 
-def _repair_settings(preset: Preset, seed: int, w_forget: float) -> UnlearnSettings:
-    "Settings of the repair; the control has forgetting weight 0."
-    return UnlearnSettings(
-        w_forget=w_forget,
-        w_replay=preset.w_replay,
-        w_kl=preset.w_kl,
-        learning_rate=preset.repair_lr,
-        tokens=preset.repair_tokens,
-        forget_on=preset.forget_on,
-        seq_len=preset.seq_len,
-        batch_size=preset.repair_batch,
-        dtype=preset.dtype,
-        seed=derive_seed(seed, "repair"),
-    )
-
-
 def _repair(lm: tuple, forget: list, replay: list, settings: UnlearnSettings, report) -> tuple:
     "The repaired model, and the tokens that it read."
     result = unlearn(*lm, forget, replay, settings, report=report)
@@ -143,7 +118,8 @@ def make_arm(
     lm = arm_lm(run, "SynthLM", seed) if from_synth else base_lm(preset, seed, run)
     (model, tokenizer), info = lm, {"tokens": 0}
     if name in ("ReplayLM", "UnlearnLM"):
-        settings = _repair_settings(preset, seed, preset.w_forget if name == "UnlearnLM" else 0.0)
+        control = {} if name == "UnlearnLM" else {"w_forget": 0.0}
+        settings = repair_settings(preset, seed, **control)
         forget, replay = (seed_rows(run, seed, file) for file in ("synthetic", "replay"))
         model, info = _repair(lm, forget, list(map(text_of, replay)), settings, report)
     elif name != "BaseLM":
@@ -161,14 +137,7 @@ def make_chat(
 ) -> dict:  # {"tokens", "labelled", "loss"}
     "The same SFT for every model: same rows, same order, same settings."
     model, tokenizer = arm_lm(run, name, seed)
-    settings = _settings(
-        preset,
-        seed,
-        "sft",
-        learning_rate=preset.sft_lr,
-        epochs=preset.sft_epochs,
-        batch_size=preset.sft_batch,
-    )
+    settings = sft_settings(preset, seed)
     r = sft(model, tokenizer, seed_rows(run, seed, "sft"), settings, report=report)
     save_whole(r.model, tokenizer, run / "models" / f"seed-{seed}" / f"{name}-Chat")
     return {"tokens": r.tokens, "labelled": r.labelled, "loss": [h["loss"] for h in r.history]}

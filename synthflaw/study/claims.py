@@ -242,20 +242,19 @@ _REPAIR = {
 }
 
 # %% ../../nbs/75_claims.ipynb #5c0ffee4
-def _cause_clause(f: Facet, cause: str, results: dict) -> str:
-    "What the synthetic text did; after SFT the wording's silence is called that."
-    clause = _CAUSE[f.what][cause]
+def _cause_clause(f: Facet, cause: str, results: dict) -> tuple[str, str]:
+    "What the synthetic text did; after SFT the wording's silence is called that, and what beside."
     if not (f.what == "template" and f.chat and cause == "not found"):
-        return clause
+        return _CAUSE[f.what][cause], ""
     clause = "no more of the template was found in the answers' wording than in the control"
     ppl = pair_perplexities(results, ["SynthLM-Chat", "NaturalLM-Chat"])
     beside = ppl and f" (perplexity of held-out pairs: {ppl[0]}, in the control {ppl[1]})"
-    return clause + (beside or "")
+    return clause, beside or ""
 
 
 def findings(
     results: dict,  # content of results.json
-) -> dict[Facet, dict]:  # facet -> {"clause", "clear", "verdicts"}; without those not compared
+) -> dict[Facet, dict]:  # facet -> {"clause", "beside", "clear", "verdicts"}; if compared
     "What was found from each side, half a sentence each."
     said, out = {v["name"]: v for v in verdicts(results)}, {}
     for f in FACETS:
@@ -265,10 +264,10 @@ def findings(
         cause = said[f.cause]["standing"]
         repair = said[f.repair]["standing"] if f.repair in said else "not decided"
         clear = cause in CLEAR or repair in CLEAR
-        clause = _cause_clause(f, cause, results)
+        clause, beside = _cause_clause(f, cause, results)
         if clear:
             clause += f", and {_REPAIR[f.what][repair]}"
-        out[f] = {"clause": clause, "clear": clear, "verdicts": pair}
+        out[f] = {"clause": clause, "beside": beside, "clear": clear, "verdicts": pair}
     return out
 
 # %% ../../nbs/75_claims.ipynb #dbcafe6c
@@ -278,7 +277,7 @@ def headline(
     "The verdict in two sentences; the one in which something was found comes first."
     said: dict[str, list] = {}
     for f, x in findings(results).items():
-        said.setdefault(f.when, []).append((not x["clear"], x["clause"]))
+        said.setdefault(f.when, []).append((not x["clear"], x["clause"] + x["beside"]))
     sentences = []
     for when, clauses in said.items():
         clauses.sort(key=lambda c: c[0])

@@ -18,7 +18,6 @@ from ..analysis.phrases import pattern_rate
 from synthflaw.core import (
     as_text,
     check,
-    derive_seed,
     read_json,
     read_jsonl,
     record_path,
@@ -33,9 +32,7 @@ from ..lm.model import generate, load_lm
 from ..runs import provenance, quiet
 from ..stats import paired_contrast
 from .arms import make_arm
-from .preset import PRESETS, Preset, make_data
-from ..train.trainer import TrainSettings
-from ..unlearn.rows import UnlearnSettings
+from .preset import PRESETS, Preset, make_data, repair_settings
 from ..unlearn.search import forget_measures
 from ..unlearn.trainer import Diverged
 from ..unlearn.unlearn import unlearn
@@ -79,63 +76,6 @@ def run_arms(
                 show(rows[-1])
     write_json(out.with_suffix(".provenance.json"), provenance(1))
     return rows
-
-# %% ../../nbs/79_experiment.ipynb #2b39fc23
-def arm_settings(
-    preset: Preset,  # of the study
-    seed: int,  # of the study
-    /,
-    **changes,  # fields of `TrainSettings`
-) -> TrainSettings:
-    "How the study trains an arm on its texts."
-    settings = {
-        "learning_rate": preset.arm_lr,
-        "batch_size": preset.batch_size,
-        "max_length": preset.seq_len,
-        "dtype": preset.dtype,
-        "seed": derive_seed(seed, "arm"),
-    }
-    return TrainSettings(**settings | changes)
-
-# %% ../../nbs/79_experiment.ipynb #46056bda
-def sft_settings(
-    preset: Preset,  # of the study
-    seed: int,  # of the study
-    /,
-    **changes,  # fields of `TrainSettings`
-) -> TrainSettings:
-    "How the study fine-tunes a model on instructions."
-    settings = {
-        "learning_rate": preset.sft_lr,
-        "epochs": preset.sft_epochs,
-        "batch_size": preset.sft_batch,
-        "max_length": preset.seq_len,
-        "dtype": preset.dtype,
-        "seed": derive_seed(seed, "sft"),
-    }
-    return TrainSettings(**settings | changes)
-
-# %% ../../nbs/79_experiment.ipynb #fe772837
-def repair_settings(
-    preset: Preset,  # of the study
-    seed: int,  # of the study
-    /,
-    **changes,  # fields of `UnlearnSettings`
-) -> UnlearnSettings:
-    "How the study repairs a model."
-    settings = {
-        "w_forget": preset.w_forget,
-        "w_replay": preset.w_replay,
-        "w_kl": preset.w_kl,
-        "learning_rate": preset.repair_lr,
-        "tokens": preset.repair_tokens,
-        "forget_on": preset.forget_on,
-        "seq_len": preset.seq_len,
-        "batch_size": preset.repair_batch,
-        "dtype": preset.dtype,
-        "seed": derive_seed(seed, "repair"),
-    }
-    return UnlearnSettings(**settings | changes)
 
 # %% ../../nbs/79_experiment.ipynb #acf51233
 class SeedData:

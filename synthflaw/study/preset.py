@@ -15,6 +15,8 @@ from ..data.formats import synthesize
 from ..evaluate.examples import instruction_examples
 from ..lm.model import load_lm
 from ..testing.tiny import tiny_documents, tiny_lm
+from ..train.trainer import TrainSettings
+from ..unlearn.rows import UnlearnSettings
 
 # %% ../../nbs/70_preset.ipynb #24deba35
 @dataclass(frozen=True)
@@ -113,6 +115,63 @@ _TINY = Preset(
     batch_size=4,
 )
 PRESETS = {p.name: p for p in (Preset("nano"), _SMOLLM, _TINY)}  # by name
+
+# %% ../../nbs/70_preset.ipynb #2b39fc23
+def arm_settings(
+    preset: Preset,  # of the study
+    seed: int,  # of the study
+    /,
+    **changes,  # fields of `TrainSettings`
+) -> TrainSettings:
+    "How the study trains an arm on its texts."
+    settings = {
+        "learning_rate": preset.arm_lr,
+        "batch_size": preset.batch_size,
+        "max_length": preset.seq_len,
+        "dtype": preset.dtype,
+        "seed": derive_seed(seed, "arm"),
+    }
+    return TrainSettings(**settings | changes)
+
+# %% ../../nbs/70_preset.ipynb #46056bda
+def sft_settings(
+    preset: Preset,  # of the study
+    seed: int,  # of the study
+    /,
+    **changes,  # fields of `TrainSettings`
+) -> TrainSettings:
+    "How the study fine-tunes a model on instructions."
+    settings = {
+        "learning_rate": preset.sft_lr,
+        "epochs": preset.sft_epochs,
+        "batch_size": preset.sft_batch,
+        "max_length": preset.seq_len,
+        "dtype": preset.dtype,
+        "seed": derive_seed(seed, "sft"),
+    }
+    return TrainSettings(**settings | changes)
+
+# %% ../../nbs/70_preset.ipynb #fe772837
+def repair_settings(
+    preset: Preset,  # of the study
+    seed: int,  # of the study
+    /,
+    **changes,  # fields of `UnlearnSettings`
+) -> UnlearnSettings:
+    "How the study repairs a model."
+    settings = {
+        "w_forget": preset.w_forget,
+        "w_replay": preset.w_replay,
+        "w_kl": preset.w_kl,
+        "learning_rate": preset.repair_lr,
+        "tokens": preset.repair_tokens,
+        "forget_on": preset.forget_on,
+        "seq_len": preset.seq_len,
+        "batch_size": preset.repair_batch,
+        "dtype": preset.dtype,
+        "seed": derive_seed(seed, "repair"),
+    }
+    return UnlearnSettings(**settings | changes)
 
 # %% ../../nbs/70_preset.ipynb #1ceebf84
 SEEN = (

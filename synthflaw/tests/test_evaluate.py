@@ -296,7 +296,7 @@ def test_natural_text_is_not_degenerate():
 )
 def test_strange_answers_do_not_stop_the_judge(answer):
     for row in instruction_examples(tiny_documents(60), 60, split="eval"):
-        verdict(row, answer)
+        assert {"strict", "loose", "degenerate"} <= verdict(row, answer).keys()
 
 
 def test_brackets_that_overflow_the_stack_are_no_json():

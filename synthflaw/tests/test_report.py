@@ -321,6 +321,8 @@ def test_titles_and_headline_turn_with_the_result(plain_run, first, second):
         assert words[first][0] in x["clause"]
         assert words[second][1] in x["clause"]
         assert x["clause"] in headline(results)
+        after_sft = f.what == "template" and f.when == "After SFT" and first == "zero"
+        assert ("in the answers' wording" in x["clause"]) == after_sft
     for ax, f in zip(plot_contrasts(results).axes, FACETS, strict=True):
         cells = [c for n in CONTRASTS if (c := results[f.table][n + f.ending])]
         clear = sum(standing(c) in CLEAR for c in cells)
