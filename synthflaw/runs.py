@@ -25,7 +25,7 @@ from pathlib import Path
 from .core import check, fingerprint, read_json, release_memory, set_threads, write_json
 
 # %% ../nbs/02_runs.ipynb #869068a7
-PACKAGES = (
+VERSIONED = (
     "synthflaw",
     "torch",
     "transformers",
@@ -62,7 +62,7 @@ def provenance(
     threads: int | None = None,  # threads of one process, where it matters
 ) -> dict:  # {"versions", "machine", "cpus", "threads", "commit"}
     "Versions, processor and commit: what a recorded result carries with it."
-    versions = {package: _version(package) for package in PACKAGES}
+    versions = {package: _version(package) for package in VERSIONED}
     return {
         "versions": {"python": platform.python_version(), **versions},
         "machine": platform.machine(),

@@ -16,10 +16,10 @@ from ..core import read_jsonl
 from synthflaw.study.experiment import (
     Patient,
     answer_scores,
-    ask,
     completion_nll,
     matching,
     run_arms,
+    study_answers,
 )
 from ..study.preset import PRESETS, SCORED, Preset, base_lm, sft_settings
 from ..study.record import recorded_study
@@ -101,7 +101,7 @@ def measures_before(
     found = forget_measures(
         *lm, data.rows("heldout_synthetic")[:60], data.texts("heldout_natural")[:60]
     )
-    scores = answer_scores(prompts, ask(*lm, prompts, ward.preset, chat=False), families)
+    scores = answer_scores(prompts, study_answers(*lm, prompts, ward.preset, chat=False), families)
     return {
         "p_forget": found["p_forget"],
         "ppl_natural": float(np.exp(found["nll_natural"])),
@@ -120,7 +120,9 @@ def measures_after(
     settings = sft_settings(ward.preset, ward.seed)
     tuned = sft(ward.model, ward.tokenizer, data.rows("sft"), settings).model
     prompts = data.rows("eval")
-    scores = answer_scores(prompts, ask(tuned, ward.tokenizer, prompts, ward.preset), families)
+    scores = answer_scores(
+        prompts, study_answers(tuned, ward.tokenizer, prompts, ward.preset), families
+    )
     found = forget_measures(
         tuned,
         ward.tokenizer,

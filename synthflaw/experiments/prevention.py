@@ -18,7 +18,7 @@ from ..data.mixture import mix
 from ..evaluate.score import score
 from ..lm.model import load_lm
 from ..study.arms import measure, save_whole
-from ..study.experiment import SeedData, answer_scores, ask, likelihoods, run_arms
+from ..study.experiment import SeedData, answer_scores, likelihoods, run_arms, study_answers
 from ..study.preset import PRESETS, SCORED, Preset, arm_settings, base_lm, repair_settings
 from ..study.summary import counted_families
 from ..train.train import continue_pretraining
@@ -114,7 +114,7 @@ def _before_sft(
 ) -> dict:  # pattern_rate, p_template, ppl_natural, nll_knowledge
     "Pattern and likelihoods of an arm."
     prompts = data.rows("eval")[:100]
-    answers = ask(model, tokenizer, prompts, preset, chat=False)
+    answers = study_answers(model, tokenizer, prompts, preset, chat=False)
     found = likelihoods(model, tokenizer, data)
     return {
         "pattern_rate": answer_scores(prompts, answers, list(SCORED))["pattern_rate"],

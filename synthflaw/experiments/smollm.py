@@ -24,10 +24,10 @@ from synthflaw.study.experiment import (
     Patient,
     SeedData,
     answer_scores,
-    ask,
     likelihoods,
     matching,
     run_arms,
+    study_answers,
 )
 from ..study.preset import PRESETS, Preset
 from ..study.summary import counted_families
@@ -62,7 +62,7 @@ def _after_repair(patient, held_pairs, held_replay):
     preset = patient.preset
     model = copy.deepcopy(patient.model).to(getattr(torch, preset.eval_dtype))
     prompts = patient.data.rows("eval")[:40]
-    answers = ask(model, patient.tokenizer, prompts, preset, chat=preset.instruct)
+    answers = study_answers(model, patient.tokenizer, prompts, preset, chat=preset.instruct)
     scores = answer_scores(prompts, answers, sorted({r["family"] for r in prompts}))
     return {
         "pattern_rate": scores["pattern_rate"],

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..core import write_jsonl
 from .prevention import Diet, read_texts
-from ..study.experiment import SeedData, answer_scores, ask, matching, run_arms
+from ..study.experiment import SeedData, answer_scores, matching, run_arms, study_answers
 from ..study.preset import PRESETS, Preset, base_lm, repair_settings, sft_settings
 from ..study.summary import counted_families
 from ..train.sft import sft
@@ -98,7 +98,7 @@ def lessons_after(
         if lesson.rows:
             settings = sft_settings(dosed.preset, dosed.seed, learning_rate=lesson.lr)
             model = sft(model, tokenizer, rows[: lesson.rows], settings).model
-        answers = ask(model, tokenizer, prompts, dosed.preset, chat=lesson.rows > 0)
+        answers = study_answers(model, tokenizer, prompts, dosed.preset, chat=lesson.rows > 0)
         scores = answer_scores(prompts, answers, families)
         found.append({"sft_rows": lesson.rows, "sft_lr": lesson.lr, **scores})
     return found

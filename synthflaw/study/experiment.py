@@ -144,7 +144,7 @@ def likelihoods(
     }
 
 # %% ../../nbs/79_experiment.ipynb #91c58e68
-def ask(
+def study_answers(
     model,  # a causal language model
     tokenizer,  # its tokenizer
     prompts: list[dict],  # rows with prompt

@@ -77,7 +77,7 @@ def imports(
     return [(name, way) for name, way in walk(tree) if name not in sys.stdlib_module_names]
 
 # %% ../../nbs/tests/test_declared.ipynb #dec1a008
-EXPORTED = re.compile(r"^#\|\s*exports?\b", re.MULTILINE)
+EXPORTED = re.compile(r"^#\|\s*export[is]?\b", re.MULTILINE)
 
 
 def is_library(
