@@ -176,7 +176,10 @@ def rename_pages() -> None:
                 )
                 cell["source"] = source.splitlines(keepends=True)
         path.unlink()
-        path.with_name(NUMBER.sub("", path.name)).write_text(json.dumps(nb), encoding="utf-8")
+        page = path.with_name(NUMBER.sub("", path.name))
+        if page.exists():
+            raise SystemExit(f"two notebooks would be the page {page.with_suffix('.html').name}")
+        page.write_text(json.dumps(nb), encoding="utf-8")
     config = yaml.safe_load((PROC / "_quarto.yml").read_text(encoding="utf-8"))
     for extra in config.pop("metadata-files", []):
         more = yaml.safe_load((PROC / extra).read_text(encoding="utf-8"))
