@@ -214,7 +214,9 @@ def _whole_sum(hidden, weight, bias, fn):
     "The sum with all logits at once, differentiated by autograd."
     z = head_logits(hidden, weight, bias)  # (N, V)
     out = fn(z, slice(None))
-    value, notes = out[:2] if isinstance(out, tuple) else (out, z.new_zeros(0))
+    value, notes, *own = out if isinstance(out, tuple) else (out, z.new_zeros(0))
+    if own:  # fn gave its gradient (N, V) itself: a term of value 0 carries it
+        value = value.detach() + ((z - z.detach()) * own[0]).sum()
     return value, notes.detach()
 
 # %% ../../nbs/06_scoring.ipynb #1cbb596e
