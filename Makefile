@@ -41,7 +41,7 @@ test: $(STAMP)  ## all notebooks and all tests but the slow ones, which it names
 	$(SAY) '4/5  every notebook runs'
 	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing $(FLAGS)
 	$(SAY) '5/5  tests of the installed package'
-	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw.tests.test_study synthflaw -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --junit-xml=build/tests.xml
+	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --junit-xml=build/tests.xml
 	@$(BIN)/python tools/skipped.py build/tests.xml
 
 test-all: $(STAMP)  ## the same with the cells marked slow; a passing run is recorded in TESTED.md
