@@ -212,3 +212,28 @@ def mcnemar(
     only_b = sum(y > x for x, y in zip(a, b, strict=True))
     p = 1.0 if only_a == only_b else float(stats.binomtest(only_a, only_a + only_b).pvalue)
     return {"only_a": only_a, "only_b": only_b, "p": p, "n": len(a)}
+
+# %% ../nbs/01_stats.ipynb #241ed35d
+SEVERITY = {"high": 0.3, "medium": 0.1, "low": 0.03, "negligible": 0.0}  # least effect of each
+
+
+def rate_effect(
+    rate: float,  # a share, 0 to 1
+    chance: float,  # the share to compare it with
+) -> float:  # 0 (equal) to 1 (from never to always)
+    "Cohen's h of two rates, over its largest value, π."
+    for name, value in (("rate", rate), ("chance", chance)):
+        check(0 <= value <= 1, name, value, "a share between 0 and 1")
+    return abs(2 * math.asin(math.sqrt(rate)) - 2 * math.asin(math.sqrt(chance))) / math.pi
+
+
+def severity(
+    effect: float,  # 0 to 1
+    q: float | None = None,  # of the finding, over all findings; None: not tested
+    level: float = 0.05,  # error rate
+) -> str:  # high, medium, low or negligible
+    "How much an effect matters; what chance explains is negligible."
+    check(0 <= effect <= 1, "effect", effect, "a number between 0 and 1")
+    if q is not None and q > level:
+        return "negligible"
+    return next(name for name, least in SEVERITY.items() if effect >= least)
