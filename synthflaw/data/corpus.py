@@ -251,21 +251,29 @@ def _cut(block: str) -> Iterator[str]:
     yield piece.strip()
 
 # %% ../../nbs/11_corpus.ipynb #3c325e4a
+def _join_short_end(parts: list[str]) -> None:
+    "Before a heading and at the end, what is short joins what was before it."
+    if len(parts) > 1 and len(parts[-1]) < _SHORT:
+        end = parts.pop()
+        parts[-1] += f"\n\n{end}"
+
+
 def paragraphs_of(
     text: str,  # Markdown or plain text
 ) -> list[str]:  # its paragraphs, in order
     "Divide prose into paragraphs, each with its heading; code is not cut."
-    parts, open_part = [], False
+    parts, heading = [], False
     for block in _blocks(text):
-        indented = block.startswith(("    ", "\t")) and parts
-        if open_part or indented:
+        opens = _is_heading(block)
+        if opens and not heading:
+            _join_short_end(parts)
+        short = parts and len(parts[-1]) < _SHORT and not opens
+        if parts and (heading or short or block.startswith(("    ", "\t"))):
             parts[-1] += f"\n\n{block}"
         else:
             parts.append(block)
-        open_part = _is_heading(block) or len(parts[-1]) < _SHORT
-    if open_part and len(parts) > 1:  # a short end has nothing to wait for
-        end = parts.pop()
-        parts[-1] += f"\n\n{end}"
+        heading = opens
+    _join_short_end(parts)
     return [piece for part in parts for piece in _cut(part)]
 
 # %% ../../nbs/11_corpus.ipynb #e626a1a8
