@@ -30,7 +30,15 @@ from synthflaw.data.docstrings import (
     package_documents,
     pydoc_documents,
 )
-from .shapes import PROSE, SUFFIXES, NoRows, answered, file_records, read_record
+from synthflaw.data.shapes import (
+    PROSE,
+    SUFFIXES,
+    NoRows,
+    answered,
+    file_records,
+    read_record,
+    shape_of,
+)
 
 # %% ../../nbs/11_corpus.ipynb #cd13e48c
 def _key(paragraph: str) -> int:
@@ -181,9 +189,12 @@ def source_records(
     return _hub_records(source) if source.startswith("hub:") else _path_records(source, tell)
 
 # %% ../../nbs/11_corpus.ipynb #54389aff
+_RENAME = "Call the column of the text `text`, or name it (in Python: column='…')"
+
+
 def _whole(record: Any, columns: dict | None, where: str) -> str:
     "A record as one text; a conversation as the lines of all turns."
-    read = read_record(record, columns, where)
+    read = read_record(record, columns, where, _RENAME)
     if "messages" in read:
         return "\n".join(turn["content"] for turn in read["messages"])
     return read["text"] if "text" in read else as_text(read)
@@ -327,6 +338,14 @@ def _item(record: Any, fields: dict, own: str, source: str) -> Document | dict:
     return {"id": own, **fields} | ({"source_id": str(origin)} if origin is not None else {})
 
 
+def _tell_of_pair(record: Any, where: str, tell: Callable) -> None:
+    "Say that a row with `text` has a pair or conversation beside it, which is not read."
+    beside = shape_of([k for k in record if k != "text"]) if isinstance(record, dict) else ()
+    if beside:
+        rest = " and ".join(beside)
+        tell(f"{where}: `text` is read, and {rest} beside it is not; name columns to change that")
+
+
 def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
     "The texts of a source, row by row."
     names, told = _Names(), set()
@@ -343,6 +362,8 @@ def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
             yield from _prose(record["text"], key, label)
             continue
         read = read_record(record, columns, where)
+        if i == 0 and not columns and "text" in read:
+            _tell_of_pair(record, where, tell)
         own, again = names.unique(record, key)
         if again:
             once("id", f"{where} has the id of an earlier row: such rows are numbered, as {own!r}")

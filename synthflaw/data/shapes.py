@@ -151,7 +151,13 @@ def _pair(record: dict, names: tuple[str, str], where: str, own: bool) -> dict:
     return {"messages": [{"role": "user", "content": _string(ask, names[0], where)}, *end]}
 
 # %% ../../nbs/10_shapes.ipynb #5d25f17d
-def _names(record: dict, columns: dict, where: str) -> tuple[tuple[str, ...], bool]:
+REMEDY = (
+    "Name the column of a text with --column, or those of a pair with --prompt-column and "
+    "--completion-column (in Python: columns={'text': …}, or {'prompt': …, 'completion': …})"
+)  # for a shape that is not known
+
+
+def _names(record: dict, columns: dict, where: str, remedy: str) -> tuple[tuple[str, ...], bool]:
     "The columns that hold the text of a row, and whether the caller named them."
     if columns:
         names = named_columns(record, columns)
@@ -163,12 +169,8 @@ def _names(record: dict, columns: dict, where: str) -> tuple[tuple[str, ...], bo
     names = shape_of([k for k, v in record.items() if v is not None]) or shape_of(record)
     if not names:
         there = ", ".join(map(str, record)) or "none"
-        raise ValueError(
-            f"{where}: no known shape among its columns: {there}. "
-            f"Known are {SHAPES}. Name the column of a text with --column, or those of a pair with "
-            "--prompt-column and --completion-column (in Python: columns={'text': …}, or "
-            "columns={'prompt': …, 'completion': …})"
-        )
+        problem = f"{where}: no known shape among its columns: {there}"
+        raise ValueError(f"{problem}. Known are {SHAPES}. {remedy}")
     return names, False
 
 
@@ -176,13 +178,14 @@ def read_record(
     record: Any,  # a row of a file or data set; a string is a text
     columns: dict[str, str] | None = None,  # see `named_columns`; found if None
     where: str = "record",  # its place, for the error message: "qa.jsonl, row 7"
+    remedy: str = REMEDY,  # what to do about a shape that is not known
 ) -> dict:  # {"text"}, {"prompt", "completion"} or {"messages": turns with role and content}
     "A row of any shape as a text, a pair or a conversation."
     if isinstance(record, str):
         return {"text": record}
     if not isinstance(record, dict):
         raise ValueError(f"{where} is {_called(record)}: an object with columns is expected")
-    names, own = _names(record, columns or {}, where)
+    names, own = _names(record, columns or {}, where, remedy)
     if len(names) == 2:
         return _pair(record, names, where, own)
     (name,) = names
