@@ -34,7 +34,7 @@ from synthflaw.data.shapes import (
     PROSE,
     SUFFIXES,
     NoRows,
-    answered,
+    fields_of,
     file_records,
     read_record,
     shape_of,
@@ -288,19 +288,6 @@ def paragraphs_of(
     return [piece for part in parts for piece in _cut(part)]
 
 # %% ../../nbs/11_corpus.ipynb #e626a1a8
-def _fields(read: dict, chats: bool) -> dict | None:
-    "A text, pair or conversation as `load_texts` gives it; None without text or answer."
-    if "text" in read:
-        return read if read["text"].strip() else None
-    if "messages" in read:
-        talk = answered(read["messages"])
-        if chats:
-            return {"messages": talk} if talk else None
-        told = [turn["content"] for turn in talk] or [""]
-        read = {"prompt": "\n".join(told[:-1]), "completion": told[-1]}
-    return read if read["completion"].strip() else None
-
-
 class _Names:
     "Identifiers that occur once."
 
@@ -367,7 +354,7 @@ def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
         own, again = names.unique(record, key)
         if again:
             once("id", f"{where} has the id of an earlier row: such rows are numbered, as {own!r}")
-        fields = _fields(read, chats)
+        fields = fields_of(read, chats)
         if fields is None and "text" not in read:
             once("answer", f"{where} has no answer: such rows are passed over")
         if fields is not None:

@@ -197,6 +197,22 @@ def read_record(
         raise ValueError(f"{where}: `{name}` is no list but {str(value)[:40]!r}: {wanted}")
     return {"text": _string(value, name, where)}
 
+# %% ../../nbs/10_shapes.ipynb #6b2890d0
+def fields_of(
+    read: dict,  # from `read_record`
+    chats: bool,  # keep conversations
+) -> dict | None:  # {"text"}, {"prompt", "completion"} or {"messages"}; None: nothing to learn from
+    "What a text is compared by: a conversation becomes a pair, unless it is to be kept."
+    if "text" in read:
+        return read if read["text"].strip() else None
+    if "messages" in read:
+        talk = answered(read["messages"])
+        if chats:
+            return {"messages": talk} if talk else None
+        told = [turn["content"] for turn in talk] or [""]
+        read = {"prompt": "\n".join(told[:-1]), "completion": told[-1]}
+    return read if read["completion"].strip() else None
+
 # %% ../../nbs/10_shapes.ipynb #ac789210
 PROSE = (".txt", ".md")  # files that are one text
 SUFFIXES = (*PROSE, ".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of a SOURCE

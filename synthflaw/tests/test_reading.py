@@ -309,7 +309,7 @@ def test_a_named_column_that_is_no_text_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"docs.jsonl, row 1: `stars` is a number"):
         named("--column stars", tmp_path, "docs", "docs")
 
-
+# %% ../../nbs/tests/test_reading.ipynb #74d8a142
 @given(st.lists(st.sampled_from(["a", "b", 1, "a#2", None]), max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_identifiers_occur_once(ids):
