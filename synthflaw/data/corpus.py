@@ -158,8 +158,8 @@ def _source_files(source: str) -> list[Path]:
     allowed = "embedded, an existing file or folder, or hub:NAME[:SPLIT]"
     check(path.exists(), "source", source, allowed)
     below = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    shown = [f for f in below if not str(f.relative_to(path)).startswith(".") or f == path]
-    files = [f for f in shown if f.name.lower().endswith(SUFFIXES)]
+    hidden = {f for f in below for part in f.relative_to(path).parts if part.startswith(".")}
+    files = [f for f in below if f not in hidden and f.name.lower().endswith(SUFFIXES)]
     check(bool(files), "source", source, f"a file or folder with files {' '.join(SUFFIXES)}")
     return files
 
