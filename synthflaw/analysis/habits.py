@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['habit_findings']
 
-# %% ../../nbs/34_habits.ipynb #2a5269ef
+# %% ../../nbs/34_habits.ipynb #435bfae1
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from scipy import stats
 
 from .grams import fdr, presence_p
 from synthflaw.analysis.style import (
+    KINDS,
     MINED,
     NUMBERS,
     SAID,
@@ -27,7 +28,7 @@ from synthflaw.analysis.style import (
 from ..core import Document, check
 from ..stats import bootstrap_cell, rate_effect, severity
 
-# %% ../../nbs/34_habits.ipynb #5d6f4179
+# %% ../../nbs/34_habits.ipynb #452fcefe
 @dataclass(eq=False)
 class _Rate:
     "A habit that a text has or has not."
@@ -37,6 +38,7 @@ class _Rate:
     has: tuple  # sets of the natural and of the synthetic texts that have it
     p: float = 1.0
     q: float = 1.0
+    longer: "_Rate | None" = None  # the strongest of the overlapping ones that it stands for
 
 
 @dataclass(eq=False)
@@ -87,7 +89,7 @@ def _can_show(least: np.ndarray, level: float) -> np.ndarray:
         k += 1
     return least <= level / k
 
-# %% ../../nbs/34_habits.ipynb #381f5f39
+# %% ../../nbs/34_habits.ipynb #f2db553a
 def _starts(rows: tuple, kind: str) -> list[_Rate]:
     "Each beginning of the mined strings of both sides, with the texts that have it."
     has = defaultdict(lambda: (set(), set()))
@@ -111,9 +113,7 @@ def _rates(sides: tuple) -> list[_Rate]:
     for name in SAID:
         has = tuple(set(np.flatnonzero(side[name]).tolist()) for side in sides)
         found.append(_Rate(name, (), has))
-    for kind in sorted(
-        {*sides[0]["first_sentence"], *sides[1]["first_sentence"]} - {"nothing", "statement"}
-    ):
+    for kind in KINDS:
         columns = (side["first_sentence"] == kind for side in sides)
         has = tuple(set(np.flatnonzero(column).tolist()) for column in columns)
         found.append(_Rate("first_sentence", (kind,), has))
@@ -156,7 +156,7 @@ def _tested(sides: tuple, size: _Sides, level: float) -> tuple[list[_Rate], list
         habit.q = float(q)
     return rates, means
 
-# %% ../../nbs/34_habits.ipynb #02614c8a
+# %% ../../nbs/34_habits.ipynb #bbeb96bd
 def _distinct(excess: dict[tuple, float]) -> list[tuple]:
     "Of overlapping keys, the most specific with 90% of the more general ones' excess."
     rest = sorted(excess, key=lambda key: (len(key), -excess[key]))
@@ -183,6 +183,20 @@ def _crowded_out(rate: _Rate, taken: tuple, size: _Sides, level: float) -> bool:
     return bool(left.p(*left.counts([_Rate("", (), has)]))[0] > level)
 
 
+def _strongest(rate: _Rate, gap: dict) -> _Rate | None:
+    "The most specific longer one with the largest excess in the same direction."
+    mine = gap[rate.key][0]
+    longer = {
+        key: abs(d)
+        for key, (d, _) in gap.items()
+        if key[: len(rate.key)] == rate.key and key != rate.key and d * mine > 0
+    }
+    if not longer:
+        return None
+    key = max(_distinct(longer), key=longer.get)
+    return gap[key][1] if longer[key] >= abs(mine) / 4 else None
+
+
 def _of_one_kind(rates: list[_Rate], columns: tuple, size: _Sides, level: float) -> list[_Rate]:
     "The distinct ones of a mined kind: what synthetic texts have more of, and less."
     gap = {r.key: (len(r.has[1]) / size.s - len(r.has[0]) / size.n, r) for r in rates}
@@ -193,16 +207,17 @@ def _of_one_kind(rates: list[_Rate], columns: tuple, size: _Sides, level: float)
     taken = tuple(
         gone.union(*(r.has[side] for r in more)) for side, gone in enumerate(none)
     )  # texts that have another habit, or nothing that could have one
-    return more + [r for r in fewer if not _crowded_out(r, taken, size, level)]
+    out = more + [r for r in fewer if not _crowded_out(r, taken, size, level)]
+    for rate in out:
+        rate.longer = _strongest(rate, gap)
+    return out
 
 
 def _same_texts(rate: _Rate, others: list[_Rate]) -> bool:
     "Do nine tenths of the texts with a habit have one of the others as well, and conversely?"
-    mine = [len(has) for has in rate.has]
     for other in others:
-        both = sum(len(a & b) for a, b in zip(rate.has, other.has, strict=True))
-        either = sum(mine) + sum(map(len, other.has)) - both
-        if both >= 0.9 * either:
+        pairs = list(zip(rate.has, other.has, strict=True))
+        if sum(len(a & b) for a, b in pairs) >= 0.9 * sum(len(a | b) for a, b in pairs):
             return True
     return False
 
@@ -218,7 +233,7 @@ def _chosen(rates: list[_Rate], sides: tuple, size: _Sides, level: float) -> lis
         out += [r for r in seen if kept or not _same_texts(r, out)]
     return out
 
-# %% ../../nbs/34_habits.ipynb #4269fb38
+# %% ../../nbs/34_habits.ipynb #477b3d9e
 _WORDS = {
     False: ("natural texts", "synthetic texts"),
     True: ("reference's answers", "model's answers"),
@@ -227,11 +242,13 @@ _VERB = {
     "opening": "begin with",
     "ending": "end in",
     "last_sentence": "begin their last sentence with",
-    "first_sentence": "begin with",
 }
-_ARTICLE = {"bullets": "a bulleted list", "numbered": "a numbered list"}
-_ARTICLE |= {"code_block": "a block of code", "exclamation": "an exclamation"}
-_ARTICLE |= {"announcement": "an announcement that ends in a colon"}
+
+
+def _quoted(rate: _Rate) -> str:
+    "The words of a mined habit for reading."
+    words = " ".join(rate.key[:: -1 if rate.kind == "ending" else 1])
+    return f"“{regex.sub(r' (?=[,.:;!?)。，：])', '', words)}”"
 
 
 def _said(rate: _Rate) -> str:
@@ -239,9 +256,8 @@ def _said(rate: _Rate) -> str:
     if rate.kind in SAID:
         return SAID[rate.kind][0]
     if rate.kind == "first_sentence":
-        return f"begin with {_ARTICLE.get(rate.key[0], f'a {rate.key[0]}')}"
-    words = " ".join(rate.key[:: -1 if rate.kind == "ending" else 1])
-    return f"{_VERB[rate.kind]} “{regex.sub(r' (?=[,.:;!?)。，：])', '', words)}”"
+        return f"begin with {KINDS[rate.key[0]]}"
+    return f"{_VERB[rate.kind]} {_quoted(rate)}"
 
 
 def _percent(x: float) -> str:
@@ -256,6 +272,14 @@ def _finding(habit, key: Sequence[str], seen: dict, level: float) -> dict:
     grade = severity(seen["effect"], habit.q, level)
     tested = {"severity": grade, "p": habit.p, "q_value": habit.q}
     return {"metric": name, **seen, **tested, "action": action}
+
+
+def _alone(rate: _Rate, size: _Sides) -> str:
+    "The strongest of the longer habits that a finding stands for, if there is one."
+    if rate.longer is None:
+        return ""
+    chance, value = (len(has) / n for has, n in zip(rate.longer.has, (size.n, size.s), strict=True))
+    return f"; {_quoted(rate.longer)} alone {_percent(value)} and {_percent(chance)}"
 
 
 def _rate_finding(rate: _Rate, size: _Sides, level: float) -> dict:
@@ -278,7 +302,7 @@ def _rate_finding(rate: _Rate, size: _Sides, level: float) -> dict:
     else:
         action = f"Mix in texts that {'do not ' if more else ''}{said}."
     seen = {
-        "text": f"{synthetic} {model} {said}, and {natural} {reference}.",
+        "text": f"{synthetic} {model} {said}, and {natural} {reference}{_alone(rate, size)}.",
         "value": value,
         "ci95": intervals[1],
         "chance": chance,
@@ -297,17 +321,18 @@ def _mean_finding(mean: _Mean, size: _Sides, level: float, seed: int) -> dict:
         numbers = [tuple(math.exp(v) for v in three) for three in numbers]
     natural, synthetic = (f"{v:.3g} [{low:.3g}, {high:.3g}]" for v, low, high in numbers)
     reference, model = _WORDS[size.paired]
-    what = "typical factor between a length and its median" if spread else NUMBERS[mean.kind]
-    both = f"{synthetic} in the {model} and {natural} in the {reference}"
-    x, y = mean.values
-    goal = "lengths that vary" if spread else f"a {what}"
+    what, goal = f"mean {NUMBERS.get(mean.kind)}", f"a {NUMBERS.get(mean.kind)}"
+    if spread:
+        what, goal = "typical factor between a length and its median", "lengths that vary"
     verb = "Repair the model until its answers" if size.paired else "Choose or write texts that"
+    x, y = mean.values
+    auc = float(stats.mannwhitneyu(y, x).statistic) / (len(x) * len(y))
     seen = {
-        "text": f"The {what if spread else f'mean {what}'} is {both}.",
+        "text": f"The {what} is {synthetic} in the {model} and {natural} in the {reference}.",
         "value": numbers[1][0],
         "ci95": list(numbers[1][1:]),
         "chance": numbers[0][0],
-        "effect": abs(2 * float(stats.mannwhitneyu(y, x).statistic) / (len(x) * len(y)) - 1),
+        "effect": abs(2 * auc - 1),
         "action": f"{verb} have {goal} like the {reference}.",
     }
     return _finding(mean, (), seen, level)
@@ -354,7 +379,7 @@ def habit_findings(
         )
     return _findings(tuple(sides), False, level, seed)
 
-# %% ../../nbs/34_habits.ipynb #2250a1a5
+# %% ../../nbs/34_habits.ipynb #9cc7f438
 def answer_habits(
     answers: Sequence[str],  # N answers of a model
     reference_answers: Sequence[str],  # N answers of its reference to the same prompts

@@ -90,7 +90,7 @@ SAID = {
 }  # feature -> what its texts do, and the pattern that tells
 _FIND = {name: regex.compile(p).search for name, (_, p) in SAID.items() if p is not None}
 
-# %% ../../nbs/33_style.ipynb #118af7da
+# %% ../../nbs/33_style.ipynb #7b9baecb
 DEPTH = 4  # tokens of an opening or an ending
 MINED = ("opening", "ending", "last_sentence")
 NUMBERS = {
@@ -101,6 +101,17 @@ NUMBERS = {
     "alike_starts": "share of sentences that begin like another one of the text",
     "echo": "share of the prompt's content in the first twelve words",
 }  # feature -> what is counted
+KINDS = {
+    "code_block": "a block of code",
+    "heading": "a heading",
+    "bullets": "a bulleted list",
+    "numbered": "a numbered list",
+    "question": "a question",
+    "exclamation": "an exclamation",
+    "announcement": "an announcement that ends in a colon",
+}  # kind of a first sentence -> in words; any other is a statement
+_FINAL = {"?": "question", "？": "question", "!": "exclamation", "！": "exclamation"}
+_FINAL |= {":": "announcement", "：": "announcement"}
 
 
 def _repeats(items: list) -> float:
@@ -113,9 +124,8 @@ def _kind(first: str) -> str:
     for name in ("code_block", "heading", "bullets", "numbered"):
         if (found := _FIND[name](first)) and not first[: found.start()].strip():
             return name
-    marks = {"?": "question", "？": "question", "!": "exclamation", "！": "exclamation"}
-    marks |= {":": "announcement", "：": "announcement"}
-    return marks.get(first.rstrip("*_ \"”'’")[-1:], "statement") if first else "nothing"
+    end = first.rstrip("*_ \"”'’")[-1:]
+    return _FINAL.get(end, "statement") if end else "nothing"
 
 
 def _traits(text: str) -> dict:
