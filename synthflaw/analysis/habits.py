@@ -89,7 +89,7 @@ def _can_show(least: np.ndarray, level: float) -> np.ndarray:
         k += 1
     return least <= level / k
 
-# %% ../../nbs/34_habits.ipynb #f2db553a
+# %% ../../nbs/34_habits.ipynb #60b5b2a4
 def _starts(rows: tuple, kind: str) -> list[_Rate]:
     "Each beginning of the mined strings of both sides, with the texts that have it."
     has = defaultdict(lambda: (set(), set()))
@@ -121,7 +121,7 @@ def _rates(sides: tuple) -> list[_Rate]:
         found += _starts(tuple(side[kind] for side in sides), kind)
     return found
 
-
+# %% ../../nbs/34_habits.ipynb #49cb3371
 def _means(sides: tuple, paired: bool) -> list[_Mean]:
     "All habits that are a number, tested, where the texts differ in it."
     found = []
@@ -142,7 +142,7 @@ def _means(sides: tuple, paired: bool) -> list[_Mean]:
         found.append(_Mean(name, (x, y), float(np.nan_to_num(p, nan=1.0))))
     return found
 
-
+# %% ../../nbs/34_habits.ipynb #e83560c1
 def _tested(sides: tuple, size: _Sides, level: float) -> tuple[list[_Rate], list[_Mean]]:
     "Every habit that could be seen, with p, and q over all of them."
     rates = _rates(sides)
@@ -156,7 +156,7 @@ def _tested(sides: tuple, size: _Sides, level: float) -> tuple[list[_Rate], list
         habit.q = float(q)
     return rates, means
 
-# %% ../../nbs/34_habits.ipynb #bbeb96bd
+# %% ../../nbs/34_habits.ipynb #6c8fb4ca
 def _distinct(excess: dict[tuple, float]) -> list[tuple]:
     "Of overlapping keys, the most specific with 90% of the more general ones' excess."
     rest = sorted(excess, key=lambda key: (len(key), -excess[key]))
@@ -196,7 +196,7 @@ def _strongest(rate: _Rate, gap: dict) -> _Rate | None:
     key = max(_distinct(longer), key=longer.get)
     return gap[key][1] if longer[key] >= abs(mine) / 4 else None
 
-
+# %% ../../nbs/34_habits.ipynb #f8cfbbf4
 def _of_one_kind(rates: list[_Rate], columns: tuple, size: _Sides, level: float) -> list[_Rate]:
     "The distinct ones of a mined kind: what synthetic texts have more of, and less."
     gap = {r.key: (len(r.has[1]) / size.s - len(r.has[0]) / size.n, r) for r in rates}
@@ -233,7 +233,7 @@ def _chosen(rates: list[_Rate], sides: tuple, size: _Sides, level: float) -> lis
         out += [r for r in seen if kept or not _same_texts(r, out)]
     return out
 
-# %% ../../nbs/34_habits.ipynb #477b3d9e
+# %% ../../nbs/34_habits.ipynb #31b0aeb4
 _WORDS = {
     False: ("natural texts", "synthetic texts"),
     True: ("reference's answers", "model's answers"),
@@ -281,7 +281,7 @@ def _alone(rate: _Rate, size: _Sides) -> str:
     chance, value = (len(has) / n for has, n in zip(rate.longer.has, (size.n, size.s), strict=True))
     return f"; {_quoted(rate.longer)} alone {_percent(value)} and {_percent(chance)}"
 
-
+# %% ../../nbs/34_habits.ipynb #9c4b8fce
 def _rate_finding(rate: _Rate, size: _Sides, level: float) -> dict:
     "A rate of both sides as a finding."
     tests = [
@@ -311,7 +311,7 @@ def _rate_finding(rate: _Rate, size: _Sides, level: float) -> dict:
     }
     return _finding(rate, rate.key[:: -1 if rate.kind == "ending" else 1], seen, level)
 
-
+# %% ../../nbs/34_habits.ipynb #f27c8ea1
 def _mean_finding(mean: _Mean, size: _Sides, level: float, seed: int) -> dict:
     "A mean of both sides as a finding; the spread of lengths as a factor."
     spread = mean.kind == "length_spread"
@@ -337,7 +337,7 @@ def _mean_finding(mean: _Mean, size: _Sides, level: float, seed: int) -> dict:
     }
     return _finding(mean, (), seen, level)
 
-# %% ../../nbs/34_habits.ipynb #998f5e87
+# %% ../../nbs/34_habits.ipynb #264ff879
 LEAST, MOST = 10, 5000  # texts of a side: fewer show nothing, more are drawn from
 
 
@@ -358,7 +358,7 @@ def _findings(sides: tuple, paired: bool, level: float, seed: int) -> list[dict]
     found += [_mean_finding(m, size, level, seed) for m in means if m.q <= level]
     return sorted(found, key=lambda f: -f["effect"])
 
-# %% ../../nbs/34_habits.ipynb #6563eff8
+# %% ../../nbs/34_habits.ipynb #5bf71552
 def habit_findings(
     natural: Sequence[str | dict | Document],  # N texts; of a pair, its completion
     synthetic: Sequence[str | dict | Document],  # S texts
@@ -379,7 +379,7 @@ def habit_findings(
         )
     return _findings(tuple(sides), False, level, seed)
 
-# %% ../../nbs/34_habits.ipynb #9cc7f438
+# %% ../../nbs/34_habits.ipynb #7d7e4f4e
 def answer_habits(
     answers: Sequence[str],  # N answers of a model
     reference_answers: Sequence[str],  # N answers of its reference to the same prompts

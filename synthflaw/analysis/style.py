@@ -90,7 +90,7 @@ SAID = {
 }  # feature -> what its texts do, and the pattern that tells
 _FIND = {name: regex.compile(p).search for name, (_, p) in SAID.items() if p is not None}
 
-# %% ../../nbs/33_style.ipynb #7b9baecb
+# %% ../../nbs/33_style.ipynb #b5e96271
 DEPTH = 4  # tokens of an opening or an ending
 MINED = ("opening", "ending", "last_sentence")
 NUMBERS = {
@@ -113,7 +113,7 @@ KINDS = {
 _FINAL = {"?": "question", "？": "question", "!": "exclamation", "！": "exclamation"}
 _FINAL |= {":": "announcement", "：": "announcement"}
 
-
+# %% ../../nbs/33_style.ipynb #279d4cac
 def _repeats(items: list) -> float:
     "The share of items that have stood before."
     return 1 - len(set(items)) / len(items) if items else 0.0
@@ -127,7 +127,7 @@ def _kind(first: str) -> str:
     end = first.rstrip("*_ \"”'’")[-1:]
     return _FINAL.get(end, "statement") if end else "nothing"
 
-
+# %% ../../nbs/33_style.ipynb #c22950d1
 def _traits(text: str) -> dict:
     "The features of one text."
     sentences = _sentences(text)
@@ -145,9 +145,11 @@ def _traits(text: str) -> dict:
     found |= {name: find(text) is not None for name, find in _FIND.items()}
     found |= {"loops": repetition >= 0.5, "unfinished": bool(tokens) and _is_word(tokens[-1])}
     last = by_sentence[-1] if len(sentences) > 1 else []
+    lines = text.rstrip().rsplit("\n", 1)
+    last_line = by_sentence[-len(_sentences(lines[-1])) :] if sentences else []
     return found | {
         "opening": " ".join(tokens[:DEPTH]),
-        "ending": " ".join(tokens[-DEPTH:]),
+        "ending": " ".join([t for sentence in last_line for t in sentence][-DEPTH:]),
         "last_sentence": " ".join(last[:DEPTH]),
         "first_sentence": _kind(sentences[0] if sentences else ""),
     }
@@ -165,7 +167,7 @@ def _echo(texts: list[str], prompts: list[str]) -> np.ndarray:
     pairs = zip(content, first, strict=True)
     return np.array([len(c & f) / max(len(c), 1) for c, f in pairs])
 
-# %% ../../nbs/33_style.ipynb #bde4ef09
+# %% ../../nbs/33_style.ipynb #3fa941d5
 def side_texts(
     items: Sequence[str | dict | Document],  # N texts
     param: str,  # what the caller calls them
