@@ -196,7 +196,7 @@ def _strongest(rate: _Rate, gap: dict) -> _Rate | None:
     key = max(_distinct(longer), key=longer.get)
     return gap[key][1] if longer[key] >= abs(mine) / 4 else None
 
-# %% ../../nbs/34_habits.ipynb #f8cfbbf4
+# %% ../../nbs/34_habits.ipynb #c42b5e3c
 def _of_one_kind(rates: list[_Rate], columns: tuple, size: _Sides, level: float) -> list[_Rate]:
     "The distinct ones of a mined kind: what synthetic texts have more of, and less."
     gap = {r.key: (len(r.has[1]) / size.s - len(r.has[0]) / size.n, r) for r in rates}
@@ -214,8 +214,10 @@ def _of_one_kind(rates: list[_Rate], columns: tuple, size: _Sides, level: float)
 
 
 def _same_texts(rate: _Rate, others: list[_Rate]) -> bool:
-    "Do nine tenths of the texts with a habit have one of the others as well, and conversely?"
+    "Do nine tenths of the texts with a habit have another one, with a word of it, and conversely?"
     for other in others:
+        if rate.kind in MINED and not set(rate.key) & set(other.key):
+            continue  # an opening and an ending are two habits, even of the same texts
         pairs = list(zip(rate.has, other.has, strict=True))
         if sum(len(a & b) for a, b in pairs) >= 0.9 * sum(len(a | b) for a, b in pairs):
             return True
