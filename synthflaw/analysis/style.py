@@ -127,7 +127,7 @@ def _kind(first: str) -> str:
     end = first.rstrip("*_ \"”'’")[-1:]
     return _FINAL.get(end, "statement") if end else "nothing"
 
-# %% ../../nbs/33_style.ipynb #c22950d1
+# %% ../../nbs/33_style.ipynb #4bfec628
 def _traits(text: str) -> dict:
     "The features of one text."
     sentences = _sentences(text)
@@ -144,13 +144,11 @@ def _traits(text: str) -> dict:
     }
     found |= {name: find(text) is not None for name, find in _FIND.items()}
     found |= {"loops": repetition >= 0.5, "unfinished": bool(tokens) and _is_word(tokens[-1])}
-    last = by_sentence[-1] if len(sentences) > 1 else []
-    lines = text.rstrip().rsplit("\n", 1)
-    last_line = by_sentence[-len(_sentences(lines[-1])) :] if sentences else []
+    last = by_sentence[-1] if sentences else []
     return found | {
         "opening": " ".join(tokens[:DEPTH]),
-        "ending": " ".join([t for sentence in last_line for t in sentence][-DEPTH:]),
-        "last_sentence": " ".join(last[:DEPTH]),
+        "ending": " ".join(last[-DEPTH:]),
+        "last_sentence": " ".join(last[:DEPTH]) if len(sentences) > 1 else "",
         "first_sentence": _kind(sentences[0] if sentences else ""),
     }
 

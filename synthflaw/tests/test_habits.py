@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['SHAPE', 'WORDS', 'prose', 'named', 'test_a_rate_by_hand', 'test_a_pair_by_hand', 'test_a_length_by_hand',
            'test_every_finding_has_the_shape', 'test_wordings_meet_in_what_they_share', 'test_numbers_are_one_ending',
+           'test_an_opening_and_an_ending_are_two', 'test_the_strongest_wording_is_named',
            'test_a_crowded_out_opening_is_no_news', 'test_narrow_lengths', 'test_nothing_in_shuffled_labels',
            'test_a_planted_habit_goes_when_labels_are_shuffled', 'test_other_scripts', 'test_any_text_has_features',
            'test_empty_texts_are_a_habit_too', 'test_kinds_of_texts', 'test_errors_name_the_parameter']
 
-# %% ../../nbs/tests/test_habits.ipynb #1d17bba1
+# %% ../../nbs/tests/test_habits.ipynb #230a93b4
+import json
 import math
 
 import numpy as np
@@ -72,7 +74,7 @@ def test_a_length_by_hand():
     assert (f["value"], f["chance"], f["effect"]) == (6, 4, 1)  # every one is longer
     assert f["ci95"] == [6, 6]  # nothing varies
 
-# %% ../../nbs/tests/test_habits.ipynb #0736476c
+# %% ../../nbs/tests/test_habits.ipynb #1ce038cc
 def test_every_finding_has_the_shape():
     natural, synthetic = prose(60, 0), [f"Sure! {t}\n\n- a\n- b" for t in prose(60, 1)]
     found = habit_findings(natural, synthetic)
@@ -80,6 +82,7 @@ def test_every_finding_has_the_shape():
     assert all(set(f) == SHAPE for f in found)
     assert all(0 <= f["effect"] <= 1 for f in found)
     assert all(f["p"] <= f["q_value"] <= 0.05 for f in found)
+    assert json.loads(json.dumps(found)) == found  # plain numbers, lists and strings
     effects = [f["effect"] for f in found]
     assert effects == sorted(effects, reverse=True)  # the largest first
 
@@ -99,6 +102,22 @@ def test_numbers_are_one_ending():
     assert found["ending: a : ⟨number⟩"]["value"] == 1
     assert found["ending: #### ⟨number⟩"]["chance"] == 1  # the natural side's own, too
     assert not any(n.startswith("last_sentence") for n in found)  # said once
+
+
+def test_an_opening_and_an_ending_are_two():
+    natural = prose(60, 0)
+    found = named(habit_findings(natural, [f"Indeed, {t} Hope this helps" for t in natural]))
+    assert "opening: indeed ," in found
+    assert "ending: hope this helps" in found  # of the same texts, and yet another habit
+    assert not any(n.startswith("last_sentence") for n in found)  # the same words as the ending
+
+
+def test_the_strongest_wording_is_named():
+    natural = [f"{'The' if i % 3 == 0 else 'A'} {t}" for i, t in enumerate(prose(120, 0))]
+    synthetic = [f"The {'key thing' if i % 2 else t[:5]} {t}" for i, t in enumerate(prose(120, 1))]
+    f = named(habit_findings(natural, synthetic))["opening: the"]
+    assert f["value"] == 1
+    assert f["text"].endswith("“the key thing” alone 50% and 0%.")  # half of the texts
 
 
 def test_a_crowded_out_opening_is_no_news():
