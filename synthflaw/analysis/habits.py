@@ -89,7 +89,7 @@ def _can_show(least: np.ndarray, level: float) -> np.ndarray:
         k += 1
     return least <= level / k
 
-# %% ../../nbs/34_habits.ipynb #60b5b2a4
+# %% ../../nbs/34_habits.ipynb #fdef9657
 def _starts(rows: tuple, kind: str) -> list[_Rate]:
     "Each beginning of the mined strings of both sides, with the texts that have it."
     has = defaultdict(lambda: (set(), set()))
@@ -99,11 +99,12 @@ def _starts(rows: tuple, kind: str) -> list[_Rate]:
             for k in range(1, len(tokens) + 1):
                 has[tuple(tokens[:k])][side].add(i)
     size = {key: len(n) + len(s) for key, (n, s) in has.items()}
+    bare = set(".。" if kind == "ending" else "-*•‣◦#>|`")  # what other features speak of
     same = {key[:-1] for key, k in size.items() if k == size.get(key[:-1])}
     return [
         _Rate(kind, key, pair)
         for key, pair in has.items()
-        if key not in same and (kind != "ending" or key not in ((".",), ("。",)))
+        if key not in same and not (len(key) == 1 and set(key[0]) <= bare)
     ]
 
 
