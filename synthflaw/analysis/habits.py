@@ -143,7 +143,7 @@ def _means(sides: tuple, paired: bool) -> list[_Mean]:
         found.append(_Mean(name, (x, y), float(np.nan_to_num(p, nan=1.0))))
     return found
 
-# %% ../../nbs/34_habits.ipynb #e83560c1
+# %% ../../nbs/34_habits.ipynb #63c8b97c
 def _tested(sides: tuple, size: _Sides, level: float) -> tuple[list[_Rate], list[_Mean]]:
     "Every habit that could be seen, with p, and q over all of them."
     rates = _rates(sides)
@@ -153,8 +153,11 @@ def _tested(sides: tuple, size: _Sides, level: float) -> tuple[list[_Rate], list
         rate.p = float(p)
     rates = [rate for rate, keep in zip(rates, can, strict=True) if keep]
     means = _means(sides, size.paired)
-    for habit, q in zip([*rates, *means], fdr([h.p for h in (*rates, *means)]), strict=True):
-        habit.q = float(q)
+    habits = [*rates, *means]
+    p = np.array([habit.p for habit in habits])
+    gate = 2 * len(p) * p.min(initial=1)  # Bonferroni's, at half the level
+    for habit, q in zip(habits, np.maximum(fdr(p), gate), strict=True):
+        habit.q = float(min(q, 1))
     return rates, means
 
 # %% ../../nbs/34_habits.ipynb #6c8fb4ca
@@ -340,16 +343,18 @@ def _mean_finding(mean: _Mean, size: _Sides, level: float, seed: int) -> dict:
     }
     return _finding(mean, (), seen, level)
 
-# %% ../../nbs/34_habits.ipynb #264ff879
+# %% ../../nbs/34_habits.ipynb #8d56072a
 LEAST, MOST = 10, 5000  # texts of a side: fewer show nothing, more are drawn from
 
 
-def _drawn(texts: list, prompts: list | None, seed: int) -> tuple[list, list | None]:
-    "At most `MOST` texts with their prompts."
-    if len(texts) <= MOST:
-        return texts, prompts
-    order = np.random.default_rng(seed).permutation(len(texts))[:MOST]
-    return [texts[i] for i in order], prompts and [prompts[i] for i in order]
+def _side(items: Sequence, asked: Sequence | None, name: str, asked_name: str, seed: int) -> dict:
+    "The features of a side, of at most `MOST` texts."
+    texts, prompts = side_texts(items, name, LEAST), side_prompts(items, asked, asked_name)
+    if len(texts) > MOST:
+        drawn = np.random.default_rng(seed).permutation(len(texts))[:MOST]
+        texts = [texts[i] for i in drawn]
+        prompts = prompts and [prompts[i] for i in drawn]
+    return habit_features(texts, prompts)
 
 
 def _findings(sides: tuple, paired: bool, level: float, seed: int) -> list[dict]:
@@ -361,7 +366,7 @@ def _findings(sides: tuple, paired: bool, level: float, seed: int) -> list[dict]
     found += [_mean_finding(m, size, level, seed) for m in means if m.q <= level]
     return sorted(found, key=lambda f: -f["effect"])
 
-# %% ../../nbs/34_habits.ipynb #5bf71552
+# %% ../../nbs/34_habits.ipynb #502fe283
 def habit_findings(
     natural: Sequence[str | dict | Document],  # N texts; of a pair, its completion
     synthetic: Sequence[str | dict | Document],  # S texts
@@ -371,18 +376,13 @@ def habit_findings(
     seed: int = 0,  # of intervals, and of the draw from more than 5,000 texts
 ) -> list[dict]:  # findings, the largest effect first
     "How synthetic texts are written otherwise than natural ones; no phrases are given."
-    sides = []
-    for name, items, asked in (
-        ("natural", natural, natural_prompts),
-        ("synthetic", synthetic, synthetic_prompts),
-    ):
-        texts = side_texts(items, name, LEAST)
-        sides.append(
-            habit_features(*_drawn(texts, side_prompts(items, asked, f"{name}_prompts"), seed))
-        )
-    return _findings(tuple(sides), False, level, seed)
+    sides = (
+        _side(natural, natural_prompts, "natural", "natural_prompts", seed),
+        _side(synthetic, synthetic_prompts, "synthetic", "synthetic_prompts", seed),
+    )
+    return _findings(sides, False, level, seed)
 
-# %% ../../nbs/34_habits.ipynb #7d7e4f4e
+# %% ../../nbs/34_habits.ipynb #9223f130
 def answer_habits(
     answers: Sequence[str],  # N answers of a model
     reference_answers: Sequence[str],  # N answers of its reference to the same prompts
@@ -393,8 +393,8 @@ def answer_habits(
     "How a model answers otherwise than its reference, prompt by prompt; no phrases are given."
     same = f"{len(reference_answers)} answers, to the prompts of reference_answers"
     check(len(answers) == len(reference_answers), "answers", f"{len(answers)} answers", same)
-    sides = []
-    for name, items in (("reference_answers", reference_answers), ("answers", answers)):
-        texts = side_texts(items, name, LEAST)
-        sides.append(habit_features(*_drawn(texts, side_prompts(items, prompts, "prompts"), seed)))
-    return _findings(tuple(sides), True, level, seed)
+    sides = (
+        _side(reference_answers, prompts, "reference_answers", "prompts", seed),
+        _side(answers, prompts, "answers", "prompts", seed),
+    )
+    return _findings(sides, True, level, seed)

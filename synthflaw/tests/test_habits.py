@@ -46,7 +46,7 @@ def named(
     "Findings by what they are about."
     return {f["metric"]: f for f in findings}
 
-# %% ../../nbs/tests/test_habits.ipynb #eaaa6800
+# %% ../../nbs/tests/test_habits.ipynb #2afb62c0
 def test_a_rate_by_hand():
     natural, synthetic = prose(20, 0), prose(20, 1)
     synthetic[:8] = [f"Indeed {t}" for t in synthetic[:8]]
@@ -55,6 +55,7 @@ def test_a_rate_by_hand():
     assert math.isclose(f["p"], by_hand)
     assert (f["value"], f["chance"]) == (8 / 20, 0)
     assert math.isclose(f["effect"], rate_effect(0.4, 0))
+    assert f["q_value"] >= 2 * f["p"]  # the gate counts every habit, at half the level
     assert f["ci95"][0] < 0.4 < f["ci95"][1]
     assert f["text"].startswith("40% [19%, 64%] of the synthetic texts begin with “indeed”")
 
