@@ -206,6 +206,7 @@ HOME = (
     Said("", FRONT, HELD + OUT + NO_DROP),
     Said("", "The repaired nano model stays {nano|pairs|NaturalLM|UnlearnLM:2} nats below"),
     Said("", "which reads {natural share} of the expensive control's natural tokens"),
+    Said("", "Five alike seeds leave room for up to {five alike} of others that differ"),
     Said("", "between {opening|UnlearnLM} of the repaired model's answers"),
     Said("", "is {room} above the best constant answer in the mean of the seeds"),
 )
