@@ -202,13 +202,16 @@ def format_probe(  # noqa: PLR0913
     by_format = {k: float(v) for k, v in zip(names, logps.mean(0), strict=True)}
     return bootstrap_cell(gap, seed, over="facts") | {"p": p, "by_format": by_format}
 
-# %% ../../nbs/32_overfit.ipynb #9ce6448b
+# %% ../../nbs/32_overfit.ipynb #d70177c1
 def _within(part: str, completions: Sequence[str], least: float) -> str | None:
-    "A part without the leading words that completions do not have; None where nothing is left."
+    "A part that completions hold, or what of it they begin with; None where they have neither."
+    if pattern_rate(completions, [part]).mean() >= least:
+        return part
+    begins = [" ".join(c.split()).lower() for c in completions]
     words = part.split()
-    for i in range(len(words)):
+    for i in range(1, len(words)):
         rest = " ".join(words[i:])
-        if re.search(r"\w", rest) and pattern_rate(completions, [rest]).mean() >= least:
+        if np.mean([c.startswith(rest.lower()) for c in begins]) >= least:
             return rest
     return None
 

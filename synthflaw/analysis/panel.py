@@ -107,7 +107,7 @@ def nats(difference: float) -> float:
     "Effect of a difference of likelihoods in nats."
     return 1 - float(np.exp(-abs(difference)))
 
-# %% ../../nbs/36_panel.ipynb #f40f3832
+# %% ../../nbs/36_panel.ipynb #9728acd8
 def _template(own, ref, seed, **_):
     "Probability of the format's tokens, against the reference's or natural text's."
     if "plain" not in own["p_format"]:
@@ -187,7 +187,7 @@ def _margin(own, ref, seed, **_):
     worse, p = gap["mean"] < 0, paired_p(d, "less")
     return finding("instruction_margin", text, cell, chance, nats(gap["mean"]), worse, p, gap)
 
-# %% ../../nbs/36_panel.ipynb #848e00bd
+# %% ../../nbs/36_panel.ipynb #14176001
 def _degenerate(own, ref, seed, n_chat=0, **_):
     "Answers that loop, say nothing or do not end."
     if not n_chat:
@@ -234,7 +234,7 @@ def _agreement(own, ref, seed, **_):
     text += f"{same:.0%} begin with the same eight words."
     return finding("agreement", text, cell, 1.0, 1 - cell["mean"], worse=False)
 
-# %% ../../nbs/36_panel.ipynb #08d0edb2
+# %% ../../nbs/36_panel.ipynb #5e1fea74
 def mined_phrases(
     own: dict,  # from `Exam.look`
     ref: dict | None,  # the reference's; None: natural texts stand for its answers
@@ -279,7 +279,7 @@ def _habits(own, ref, seed, phrases=(), **_):
     effect = rate_effect(cell["mean"], chance)
     return finding("habits", text, cell, chance, effect, cell["mean"] > chance, p)
 
-# %% ../../nbs/36_panel.ipynb #6cdd2357
+# %% ../../nbs/36_panel.ipynb #65ca8b9d
 @dataclass(repr=False)
 class Panel:
     "What one model scored, beside its reference."
@@ -337,7 +337,7 @@ class Panel:
     def _repr_html_(self) -> str:
         return str(render("analysis_panel.html.j2", panel=self))
 
-# %% ../../nbs/36_panel.ipynb #ec3b19aa
+# %% ../../nbs/36_panel.ipynb #0d8de9c2
 def read_panel(  # noqa: PLR0913
     exam: Exam,  # what was asked
     seen: dict,  # what the model scored
@@ -366,7 +366,7 @@ def read_panel(  # noqa: PLR0913
     found = [f(seen, reference, seed, **common, **more) for f, more in measures]
     return Panel(graded(found, level), seen, reference, exam, phrases, list(natural))
 
-# %% ../../nbs/36_panel.ipynb #4fb15d55
+# %% ../../nbs/36_panel.ipynb #7eb0ddce
 def panel(  # noqa: PLR0913
     model,  # the model to look at
     tokenizer,  # its tokenizer
