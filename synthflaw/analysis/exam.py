@@ -314,3 +314,21 @@ def _flat_facts(facts) -> list[dict]:
     for f in facts:
         out += list(f["rows"].values())[1:] if "rows" in f else [f]
     return out
+
+# %% ../../nbs/35_exam.ipynb #16986d74
+def mined_phrases(
+    own: dict,  # from `Exam.look`
+    ref: dict | None,  # the reference's; None: natural texts stand for its answers
+    exam: Exam,  # what was asked
+    natural: Sequence[str] = (),  # natural texts
+    level: float = 0.05,  # false-discovery rate
+) -> list[str]:  # as `spoken` writes them
+    "Phrases of the format, and those mined anew, that neither natural text nor the reference says."
+    asked = [*exam.prompts, *exam.openings]
+    said = [a.text for a in own["answers"]]
+    others = [a.text for a in ref["answers"]] if ref else list(natural)
+    fixed = exam.phrases
+    for usual in (natural, others if ref else ()):
+        fixed = [p for p in fixed if not usual or carries(usual, [p]).mean() <= 0.01]
+    new = said_more_often(said, others, asked, level, fixed) if others else []
+    return [*fixed, *new]

@@ -26,9 +26,9 @@ _GAP = re.compile(r"…|\.\.\.|⟨[^⟩]*⟩")  # a gap, or a typed slot such as
 
 
 def _fixed_parts(pattern: str) -> list[str]:
-    "What stands between the gaps of a pattern, with a word in it; white space as one space."
-    parts = (" ".join(part.split()) for part in _GAP.split(pattern))
-    return [part for part in parts if re.search(r"\w", part)]
+    "What stands between the gaps of a pattern, from its first word on; white space as one space."
+    parts = (re.sub(r"^\W+", "", " ".join(part.split())) for part in _GAP.split(pattern))
+    return [part for part in parts if part]
 
 
 def pattern_heads(

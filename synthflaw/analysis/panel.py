@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['panel']
 
-# %% ../../nbs/36_panel.ipynb #57a114b5
+# %% ../../nbs/36_panel.ipynb #85d2aac9
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,9 +18,9 @@ from synthflaw.analysis.exam import (
     carries,
     exam,
     is_degenerate,
+    mined_phrases,
     rate_cell,
     readable,
-    said_more_often,
 )
 from .grams import fdr
 from .traces import net_gain
@@ -234,25 +234,7 @@ def _agreement(own, ref, seed, **_):
     text += f"{same:.0%} begin with the same eight words."
     return finding("agreement", text, cell, 1.0, 1 - cell["mean"], worse=False)
 
-# %% ../../nbs/36_panel.ipynb #5e1fea74
-def mined_phrases(
-    own: dict,  # from `Exam.look`
-    ref: dict | None,  # the reference's; None: natural texts stand for its answers
-    exam: Exam,  # what was asked
-    natural: Sequence[str] = (),  # natural texts
-    level: float = 0.05,  # false-discovery rate
-) -> list[str]:  # as `spoken` writes them
-    "Phrases of the format, and those mined anew, that neither natural text nor the reference says."
-    asked = [*exam.prompts, *exam.openings]
-    said = [a.text for a in own["answers"]]
-    others = [a.text for a in ref["answers"]] if ref else list(natural)
-    fixed = exam.phrases
-    for usual in (natural, others if ref else ()):
-        fixed = [p for p in fixed if not usual or carries(usual, [p]).mean() <= 0.01]
-    new = said_more_often(said, others, asked, level, fixed) if others else []
-    return [*fixed, *new]
-
-
+# %% ../../nbs/36_panel.ipynb #615f06f4
 def _habits(own, ref, seed, phrases=(), **_):
     "Answers that hold a phrase of the format, or one mined anew."
     if not own["answers"]:
@@ -279,7 +261,25 @@ def _habits(own, ref, seed, phrases=(), **_):
     effect = rate_effect(cell["mean"], chance)
     return finding("habits", text, cell, chance, effect, cell["mean"] > chance, p)
 
-# %% ../../nbs/36_panel.ipynb #65ca8b9d
+# %% ../../nbs/36_panel.ipynb #453c271c
+def form_habits(  # noqa: PLR0913
+    own: dict,  # from `Exam.look`
+    ref: dict | None,  # the reference's
+    prompts: Sequence[str],  # what was asked
+    level: float = 0.05,  # error rate over all habits
+    seed: int = 0,  # of the intervals
+) -> list[dict]:  # findings; [] without a reference, or of fewer than ten answers
+    "Openings, endings, lists, lengths: how the model answers otherwise than its reference."
+    try:
+        from synthflaw.analysis.habits import answer_habits
+    except ImportError:  # the measure has not been built in
+        return []
+    if ref is None or len(prompts) < 10:
+        return []
+    both = ([a.text for a in side["answers"]] for side in (own, ref))
+    return answer_habits(*both, prompts, level, seed)
+
+
 @dataclass(repr=False)
 class Panel:
     "What one model scored, beside its reference."
@@ -289,7 +289,7 @@ class Panel:
     reference: dict | None  # the same of the reference
     exam: Exam  # what was asked
     phrases: list  # habits that were searched for
-    natural: list = field(default_factory=list)  # natural texts, as strings
+    habits: list = field(default_factory=list)  # findings of form, see `form_habits`
 
     def __getitem__(self, metric: str) -> dict:
         "One finding by the name of its metric."
@@ -327,6 +327,7 @@ class Panel:
             "verdict": self.verdict,
             "findings": self.findings,
             "phrases": self.phrases,
+            "habits": self.habits,
             "answers": [{"prompt": p, "answer": a} for p, a in zip(asked, answers, strict=True)],
             "exam": self.exam.key,
         }
@@ -337,7 +338,7 @@ class Panel:
     def _repr_html_(self) -> str:
         return str(render("analysis_panel.html.j2", panel=self))
 
-# %% ../../nbs/36_panel.ipynb #0d8de9c2
+# %% ../../nbs/36_panel.ipynb #259ca591
 def read_panel(  # noqa: PLR0913
     exam: Exam,  # what was asked
     seen: dict,  # what the model scored
@@ -364,7 +365,8 @@ def read_panel(  # noqa: PLR0913
         (_agreement, {}),
     ]
     found = [f(seen, reference, seed, **common, **more) for f, more in measures]
-    return Panel(graded(found, level), seen, reference, exam, phrases, list(natural))
+    habits = form_habits(seen, reference, [*exam.prompts, *exam.openings], level, seed)
+    return Panel(graded(found, level), seen, reference, exam, phrases, habits)
 
 # %% ../../nbs/36_panel.ipynb #7eb0ddce
 def panel(  # noqa: PLR0913
