@@ -202,7 +202,7 @@ def format_probe(  # noqa: PLR0913
     by_format = {k: float(v) for k, v in zip(names, logps.mean(0), strict=True)}
     return bootstrap_cell(gap, seed, over="facts") | {"p": p, "by_format": by_format}
 
-# %% ../../nbs/32_overfit.ipynb #d70177c1
+# %% ../../nbs/32_overfit.ipynb #aa841554
 def _within(part: str, completions: Sequence[str], least: float) -> str | None:
     "A part that completions hold, or what of it they begin with; None where they have neither."
     if pattern_rate(completions, [part]).mean() >= least:
@@ -228,7 +228,7 @@ def telling_parts(
     if len(completions):
         parts = [_within(part, completions, common) for part in parts]
         parts = list(dict.fromkeys(part for part in parts if part))
-    telling = [part for part in parts if len(part.split()) > 1 or len(part) > 6]
+    telling = [p for p in parts if len(re.findall(r"\w+", p)) > 1 or len(p) > 6]
     kept = telling or parts  # a short word is anywhere, but better than nothing
     for usual in ([text_of(t) for t in natural], list(reference_answers)):
         if usual:

@@ -28,7 +28,7 @@ from ..core import Document, check, text_of
 from ..page import render
 from ..stats import bootstrap_cell, mcnemar, rate_effect, severity
 
-# %% ../../nbs/36_panel.ipynb #6679dfe7
+# %% ../../nbs/36_panel.ipynb #81ba3f67
 ACTIONS = {
     "template_probability": "Restore or unlearn the format's tokens, then look again.",
     "hidden_plain": "Restore the format's tokens; SFT alone will only hide them.",
@@ -78,7 +78,7 @@ def graded(
     level: float = 0.05,  # error rate over all of them
 ) -> list[dict]:  # with q-values and severity
     "Correct over all findings; harmless and chance differences are negligible."
-    out = [f for f in findings if f is not None]
+    out = [dict(f) for f in findings if f is not None]
     tested = [f for f in out if f["p"] is not None]
     for f, q in zip(tested, fdr([f["p"] for f in tested]), strict=True):
         f["q_value"] = float(q)

@@ -217,12 +217,12 @@ def hidden_format(  # noqa: PLR0913
         "layout": "chat template" if tokenizer.chat_template else "User:/Assistant:",
     }
 
-# %% ../../nbs/34_traces.ipynb #bf63d3c7
+# %% ../../nbs/34_traces.ipynb #aed0b8f6
 def final_norm(
     model,  # a causal language model of transformers
 ) -> torch.nn.Module:
     "The last norm of the model's decoder."
-    body = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
+    body = getattr(model, "base_model", model)
     body = getattr(body, "decoder", body)
     norms = [m for m in body.children() if "norm" in type(m).__name__.lower()]
     allowed = "a decoder with a final norm"
