@@ -188,7 +188,7 @@ def carries(
     said = [spoken(t, True) for t in texts]
     return np.array([int(any(f" {p} " in t for p in phrases)) for t in said], np.int64)
 
-# %% ../../nbs/35_exam.ipynb #8e250aab
+# %% ../../nbs/35_exam.ipynb #757c0895
 def _questions() -> list[str]:
     "Bare requests of the rows that the package carries: they ask for no template."
     rows = read_jsonl(record_path("instructions", "rows.jsonl"))
@@ -209,7 +209,7 @@ class Exam:
     openings: list  # continued freely
     phrases: list  # fixed parts of the format in completions
     max_new_tokens: int = 48  # longest answer
-    dtype: str = "auto"  # in which answers are generated
+    dtype: str = "auto"  # auto, float32 or bfloat16: see `_fast_copy`
 
     @property
     def key(self) -> str:
@@ -220,9 +220,13 @@ class Exam:
 
     def look(self, model) -> dict:  # arrays by row, and the answers
         "What a model scores."
+        own, known = _fast_copy(model, self.dtype), {}
 
         def logps(marks):
-            return marked_logps(model, self.tokenizer, marks) if marks else []
+            new = [m for m in marks if id(m) not in known]  # the content is that of rows above
+            values = marked_logps(own, self.tokenizer, new) if new else []
+            known.update(zip(map(id, new), values, strict=True))
+            return [known[id(m)] for m in marks]
 
         by_context = {k: logps(v) for k, v in self.contexts.items()}
         natural = logps(self.natural)
@@ -238,16 +242,16 @@ class Exam:
             "other_formats": -kind_means(logps(self.facts), self.facts, False),
             "margin": triples[:, 0] - triples[:, 1] if len(triples) else np.zeros(0),
             "margin_other": triples[:, 0] - triples[:, 2] if len(triples) else np.zeros(0),
-            "answers": self.answers(model),
+            "answers": self.answers(own),
         }
 
     def answers(self, model) -> list[Generation]:
         "Answers to the prompts, then continuations of the openings."
-        own, out = _fast_copy(model, self.dtype), []
-        with evaluating(own):
+        out = []
+        with evaluating(model):
             for prompts, chat in ((self.prompts, True), (self.openings, False)):
                 if prompts:
-                    out += generate(own, self.tokenizer, prompts, self.max_new_tokens, chat=chat)
+                    out += generate(model, self.tokenizer, prompts, self.max_new_tokens, chat=chat)
         return out
 
 
@@ -258,7 +262,7 @@ def _fast_copy(model, dtype: str):
     half = dtype == "bfloat16" or (dtype == "auto" and large and has_fast_bf16(model.device))
     return copy.deepcopy(model).to(torch.bfloat16) if half else model
 
-# %% ../../nbs/35_exam.ipynb #6b22099c
+# %% ../../nbs/35_exam.ipynb #eed23b00
 def exam(  # noqa: PLR0913
     tokenizer,  # of all the models that will sit it
     pairs: Sequence[str | dict | Document] = (),  # held-out rows of the format
@@ -268,11 +272,11 @@ def exam(  # noqa: PLR0913
     openings: Sequence[str] | None = None,  # continued freely; None: 24 neutral ones
     facts: Sequence[dict] = (),  # the same facts in other formats: rows, or `fact_formats`
     constraints: Sequence[dict] | None = None,  # from `margin_rows`; None: the shipped ones
-    n: int = 32,  # rows of each kind
+    n: int = 32,  # rows of each kind; half as many pairs in a chat
     max_tokens: int = 128,  # tokens of each
     max_new_tokens: int = 48,  # longest answer
     limit: int = 2048,  # context of the models
-    dtype: str = "auto",  # in which answers are generated
+    dtype: str = "auto",  # float32, bfloat16; auto: the latter for large models where it is fast
 ) -> Exam:
     "Put an exam together."
     check(n >= 2, "n", n, "at least 2 rows")
@@ -282,16 +286,16 @@ def exam(  # noqa: PLR0913
     check(chats or not prompts, "prompts", f"{len(prompts)} prompts", "[] without a chat template")
     openings = NEUTRAL_PROMPTS[::2] if openings is None else openings
     size = min(max_tokens, limit)
-    contexts, own = {}, [[] for _ in pairs]
+    contexts, content = {}, [marked(r, [], tokenizer, size) for r in pairs[:n]]
     if spans is not None:
         contexts = format_contexts(pairs, spans, tokenizer, n, size, limit)
-        own = row_spans(pairs, spans)
-    chosen = [(r, s) for r, s in zip(pairs, own, strict=True) if s or spans is None][:n]
+        content = contexts["plain"]
+        contexts = {k: v if k == "plain" else v[: n // 2] for k, v in contexts.items()}
     rows = margin_rows(n) if constraints is None else list(constraints)[:n]
     return Exam(
         tokenizer,
         contexts,
-        _scored([marked(r, s, tokenizer, size) for r, s in chosen], False),
+        _scored(content, False),
         _scored([marked(t, [], tokenizer, size) for t in natural[:n]], False),
         margin_marks(rows, tokenizer) if rows else [],
         _scored([marked(r, [], tokenizer, size) for r in _flat_facts(facts)[: 2 * n]], False),

@@ -313,10 +313,9 @@ class PatternCallback(TrainerCallback):
         )
         out = {"pattern_score": score["mean"]}
         if self.max_new_tokens:
-            n = self.max_new_tokens
-            rate = template_rate(
-                model, self.tokenizer, self.patterns, self.prompts, max_new_tokens=n
-            )
+            asked = self.patterns, self.prompts
+            known = {"max_new_tokens": self.max_new_tokens, "natural": self.natural[:500]}
+            rate = template_rate(model, self.tokenizer, *asked, **known)
             out["pattern_rate"] = rate["mean"]
         return out
 
