@@ -139,7 +139,7 @@ def _grams(text: str, prompt: str) -> set[str]:
         out |= {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
     return {g for g in out if f" {g.strip('^$ ')} " not in asked}
 
-
+# %% ../../nbs/35_exam.ipynb #c9ba7096
 def said_more_often(
     answers: Sequence[str],  # of the model
     others: Sequence[str],  # of the reference, to the same prompts; or natural texts
@@ -254,7 +254,7 @@ class Exam:
                     out += generate(model, self.tokenizer, prompts, self.max_new_tokens, chat=chat)
         return out
 
-
+# %% ../../nbs/35_exam.ipynb #1d8525cb
 def _fast_copy(model, dtype: str):
     "A copy in bfloat16 where the processor is fast in it and the model is not small."
     check(dtype in ("auto", "float32", "bfloat16"), "dtype", dtype, "auto, float32 or bfloat16")
@@ -263,6 +263,15 @@ def _fast_copy(model, dtype: str):
     return copy.deepcopy(model).to(torch.bfloat16) if half else model
 
 # %% ../../nbs/35_exam.ipynb #eed23b00
+def _of_pairs(pairs, spans, tokenizer, n, size, limit):  # noqa: PLR0913
+    "Rows with format tokens by context, and rows with content."
+    if spans is None:
+        return {}, [marked(r, [], tokenizer, size) for r in pairs[:n]]
+    found = format_contexts(pairs, spans, tokenizer, n, size, limit)
+    contexts = {k: v if k == "plain" else v[: n // 2] for k, v in found.items()}
+    return contexts, found["plain"]
+
+
 def exam(  # noqa: PLR0913
     tokenizer,  # of all the models that will sit it
     pairs: Sequence[str | dict | Document] = (),  # held-out rows of the format
@@ -283,14 +292,9 @@ def exam(  # noqa: PLR0913
     chats = tokenizer.chat_template is not None
     if prompts is None:
         prompts = _questions() if chats else []
-    check(chats or not prompts, "prompts", f"{len(prompts)} prompts", "[] without a chat template")
-    openings = NEUTRAL_PROMPTS[::2] if openings is None else openings
+    check(chats or not prompts, "prompts", len(prompts), "none without a chat template")
     size = min(max_tokens, limit)
-    contexts, content = {}, [marked(r, [], tokenizer, size) for r in pairs[:n]]
-    if spans is not None:
-        contexts = format_contexts(pairs, spans, tokenizer, n, size, limit)
-        content = contexts["plain"]
-        contexts = {k: v if k == "plain" else v[: n // 2] for k, v in contexts.items()}
+    contexts, content = _of_pairs(pairs, spans, tokenizer, n, size, limit)
     rows = margin_rows(n) if constraints is None else list(constraints)[:n]
     return Exam(
         tokenizer,
@@ -300,7 +304,7 @@ def exam(  # noqa: PLR0913
         margin_marks(rows, tokenizer) if rows else [],
         _scored([marked(r, [], tokenizer, size) for r in _flat_facts(facts)[: 2 * n]], False),
         list(prompts),
-        list(openings),
+        list(NEUTRAL_PROMPTS[::2] if openings is None else openings),
         span_phrases(pairs, spans) if spans is not None else [],
         max_new_tokens,
         dtype,

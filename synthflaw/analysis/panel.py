@@ -72,7 +72,7 @@ def finding(  # noqa: PLR0913
         "difference": difference and {k: difference[k] for k in ("mean", "ci95")},
     }
 
-
+# %% ../../nbs/36_panel.ipynb #e1af7d30
 def graded(
     findings: Sequence[dict | None],  # from `finding`, or None where nothing was measured
     level: float = 0.05,  # error rate over all of them
@@ -166,7 +166,7 @@ def _nll(own, ref, seed, side="natural", words="Natural text", **_):
     p = paired_p(d)
     return finding(f"{side}_nll", text, cell, chance, nats(gap["mean"]), worse, p, gap)
 
-
+# %% ../../nbs/36_panel.ipynb #7890aa9d
 def _margin(own, ref, seed, **_):
     "What a constraint tells the model about its answer."
     x = own["margin"]
@@ -279,7 +279,7 @@ def form_habits(  # noqa: PLR0913
     both = ([a.text for a in side["answers"]] for side in (own, ref))
     return answer_habits(*both, prompts, level, seed)
 
-
+# %% ../../nbs/36_panel.ipynb #7e166d90
 @dataclass(repr=False)
 class Panel:
     "What one model scored, beside its reference."

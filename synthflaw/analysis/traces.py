@@ -254,7 +254,7 @@ def _flip_p(deltas: torch.Tensor, n_perm: int, seed: int) -> float:
     longer = int((drawn.norm(dim=1) >= deltas.mean(0).norm() - 1e-12).sum())
     return (1 + longer) / (1 + n_perm)
 
-
+# %% ../../nbs/34_traces.ipynb #0fb64515
 def activation_lens(  # noqa: PLR0913
     model,  # the model to look at
     reference,  # the model before, with the same tokenizer and width

@@ -137,7 +137,7 @@ def test_the_habit_is_found_without_the_pairs():
     assert "template_probability" not in found
     assert any("the main rows to sort" in p for p in found.phrases)
 
-
+# %% ../../nbs/tests/test_panel.ipynb #8a30d116
 def test_a_repair_is_accepted_and_a_patient_is_not(panels):
     healthy, ill = panels
     refused = accepted(ill, ill)
