@@ -61,7 +61,6 @@ def conversation(
     shown: Iterable[dict] = (),  # pairs that stand before it as examples
 ) -> list[int]:  # token ids up to where the answer begins
     "A prompt in the chat template; where there is none, as `User:` and `Assistant:`."
-    shown = list(shown)
     if tokenizer.chat_template is None:
         asked = [*shown, {"prompt": prompt, "completion": ""}]
         parts = [f"User: {r['prompt']}\nAssistant:\n{r['completion']}\n\n" for r in asked]
@@ -128,8 +127,7 @@ def format_contexts(  # noqa: PLR0913
     if any(completion_start(r) == 0 for r, _ in some):
         return out
     chat = [marked_answer(r, s, tokenizer, (), max_tokens) for r, s in some]
-    rows = [r for r, _ in some]
-    shown = [[rows[i - 2], rows[i - 1]] for i in range(len(rows))]
+    shown = [[some[i - 2][0], some[i - 1][0]] for i in range(len(some))]
     both = zip(some, shown, strict=True) if len(some) > 2 else ()
     shots = [marked_answer(r, s, tokenizer, e, max_tokens) for (r, s), e in both]
     out |= {"chat": _fitting(chat, limit), "chat_with_examples": _fitting(shots, limit)}
