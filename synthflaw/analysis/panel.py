@@ -23,6 +23,7 @@ from synthflaw.analysis.exam import (
     readable,
 )
 from .grams import fdr
+from .habits import answer_habits
 from .traces import net_gain
 from ..core import Document, check, text_of
 from ..page import render
@@ -270,10 +271,6 @@ def form_habits(  # noqa: PLR0913
     seed: int = 0,  # of the intervals
 ) -> list[dict]:  # findings; [] without a reference, or of fewer than ten answers
     "Openings, endings, lists, lengths: how the model answers otherwise than its reference."
-    try:
-        from synthflaw.analysis.habits import answer_habits
-    except ImportError:  # the measure has not been built in
-        return []
     if ref is None or len(prompts) < 10:
         return []
     both = ([a.text for a in side["answers"]] for side in (own, ref))
