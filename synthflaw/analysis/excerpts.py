@@ -55,7 +55,7 @@ def excerpt(
     edges = [0, *(edge for span in spans for edge in span), len(text)]
     contents = [text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]
     fixed = [text[a:b] for a, b in spans]
-    spare = max(width - sum(map(len, fixed)), 40 * len(contents))
+    spare = max(width - sum(map(len, fixed)), 30 * len(contents))
     size = _room([len(c) for c in contents], spare)
     out, places = "", []
     for k, content in enumerate(contents):
