@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import regex
 
 from synthflaw.analysis.templates import Template
 from synthflaw.core import Document, text_of
@@ -76,6 +77,17 @@ def marked(
         out += [(text[at:a], False), (text[a:b], True)]
         at = b
     return [piece for piece in [*out, (text[at:], False)] if piece[0]]
+
+# %% ../../nbs/36d_excerpts.ipynb #33c81c30
+_SLOT = regex.compile(r"(⟨[^⟨⟩]{1,20}⟩)")
+
+
+def pattern_pieces(
+    pattern: str,  # of a template
+) -> list[tuple[str, bool]]:  # (piece, whether it is a slot)
+    "A pattern as pieces, a slot by its kind."
+    pieces = [p for p in _SLOT.split(pattern) if p.strip()]
+    return [(p[1:-1], True) if _SLOT.fullmatch(p) else (p.strip(), False) for p in pieces]
 
 # %% ../../nbs/36d_excerpts.ipynb #d5bf84bd
 def largest_shares(
