@@ -34,6 +34,15 @@ def as_percent(
     return f"{share:.0%}" if share in (0, 1) or 0.01 <= share < 0.995 else f"{share:.1%}"
 
 
+def as_q(
+    q: float | None,  # a q-value; None: not known
+) -> str:
+    "A q-value as it is shown."
+    if q is None:
+        return ""
+    return f"q = {q:.2g}" if q >= 1e-4 else "q < 0.0001"
+
+
 def _shown(f: dict) -> dict:
     "A finding as text; older ones have no severity and call their action advice."
     q, chance = f.get("q_value", f.get("q")), f.get("chance")
@@ -43,7 +52,7 @@ def _shown(f: dict) -> dict:
         "text": f["text"],
         "value": f.get("number") or show_cell(cell),
         "reference": f.get("null") or ("–" if chance is None else f"{chance:.3f}"),
-        "q": "" if q is None else f"{q:.2g}",
+        "q": as_q(q),
         "action": f.get("action") or f.get("advice", ""),
     }
 
@@ -58,7 +67,7 @@ def _sides(data: dict) -> list[dict]:
     "The verdict on the data, and on the model if there is one; an older record has one of both."
     said = data.get("verdicts")
     if not said:
-        return [_side("Findings", data["verdict"], data["findings"])]
+        return [_side("Verdict", data["verdict"], data["findings"])]
     sides = [_side("The data", said["data"], data["data"])]
     if said["model"]:
         sides.append(_side("The model", said["model"], data["model"]))
