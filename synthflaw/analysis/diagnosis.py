@@ -78,12 +78,13 @@ def template_view(
     t: dict,  # a template of `diagnosis.json`
     rows: int,  # how many rows
     width: int,  # characters of each that are shown
+    lines: int = 40,  # lines of each content that are shown
 ) -> dict:  # pieces of the pattern and of the rows
     "A template as it is shown; an older one has examples, and not where the match stands in them."
     kept = t.get("rows") or [{"text": e, "spans": []} for e in t.get("examples", [])]
     shown = []
     for row in kept[:rows]:
-        cut = excerpt(row["text"], row["spans"], width)
+        cut = excerpt(row["text"], row["spans"], width, lines)
         shown.append({"id": row.get("id"), "pieces": marked(cut["text"], cut["spans"])})
     view = {"pattern": pattern_pieces(t["pattern"]), "slots": t.get("slots", []), "rows": shown}
     return view | {"coverage": as_percent(t["coverage"])}
@@ -96,7 +97,7 @@ def summary_of(
 ) -> dict:  # what `diagnosis_summary.html.j2` shows
     "What a reader sees first."
     templates = data.get("templates", [])
-    largest = template_view(templates[0], rows, width) if templates else None
+    largest = template_view(templates[0], rows, width, lines=6) if templates else None
     return {"sides": _sides(data), "notes": data.get("notes", []), "largest": largest}
 
 # %% ../../nbs/37_diagnosis.ipynb #b1cb75e4

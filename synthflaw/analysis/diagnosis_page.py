@@ -113,7 +113,7 @@ def _token_cells(tokens: list[dict]) -> list[tuple]:
     for t in tokens:
         per_million = [f"{t[f'{side}_per_million']:,.0f}" for side in ("natural", "synthetic")]
         name = show_token(t["token"])
-        q = as_q(t["q_value"]).removeprefix("q = ")
+        q = as_q(t["q_value"]).removeprefix("q ").removeprefix("= ")
         rows.append((name, *per_million, f"{t['log_odds']:.2f}", q))
     return rows
 
@@ -126,18 +126,28 @@ def _template_views(templates: list[dict], n: int, n_other: int) -> list[dict]:
         view["own"] = interval_of(t["coverage"], n)
         other = t.get("natural_coverage")  # older records have none
         view["other"] = "–" if other is None else interval_of(other, n_other)
-        view["q"] = as_q(t.get("q_value")).removeprefix("q = ") or "–"
+        view["q"] = as_q(t.get("q_value")).removeprefix("q ").removeprefix("= ") or "–"
         view["where"] = t.get("where", "text")
         views.append(view)
     return views
 
 # %% ../../nbs/38_diagnosis_page.ipynb #747b4b65
-BAR_COLORS = ("#b34a00", "#00629b", "#00735a", "#8f3f7c", "#7a5b00", "#3d5a80")
+BAR_COLORS = (
+    "#b34a00",
+    "#00629b",
+    "#00735a",
+    "#8f3f7c",
+    "#7a5b00",
+    "#3d5a80",
+    "#9b2c3a",
+    "#4a6b1f",
+    "#6a4fa3",
+)  # white letters can be read on each
 
 
 def share_bar(
     templates: list[dict],  # of `diagnosis.json`, the largest first
-    most: int = 6,  # templates with a part of their own
+    most: int = len(BAR_COLORS),  # templates with a part of their own
 ) -> list[dict]:  # parts with "name", "share", "color"; [] where shares are not known
     "The parts of a bar of all texts: by their largest template, and those that follow none."
     if not templates or "share" not in templates[0]:

@@ -47,10 +47,24 @@ def _shortened(content: str, size: int, first: bool, last: bool) -> str:
     return f"{_head(content, size // 2)} … {_tail(content, size // 2)}"
 
 
+def _few_lines(content: str, most: int, first: bool, last: bool) -> str:
+    "The same for content of many short lines, such as a list."
+    lines = content.split("\n")
+    if len(lines) <= most + 1:
+        return content
+    if last:
+        return "\n".join([*lines[:most], "…"])
+    if first:
+        return "\n".join(["…", *lines[-most:]])
+    half = max(1, most // 2)
+    return "\n".join([*lines[:half], "…", *lines[-half:]])
+
+
 def excerpt(
     text: str,  # a text
     spans: Sequence[tuple[int, int]],  # its fixed parts in order, in characters
     width: int = 600,  # characters that are kept, more where the fixed parts need them
+    lines: int = 40,  # lines that are kept of what stands before, between or after them
 ) -> dict:  # "text", cut, and "spans" in it
     "A text cut around its fixed parts, which stay whole."
     edges = [0, *(edge for span in spans for edge in span), len(text)]
@@ -60,7 +74,8 @@ def excerpt(
     size = _room([len(c) for c in contents], spare)
     out, places = "", []
     for k, content in enumerate(contents):
-        out += _shortened(content, size, k == 0, k == len(fixed))
+        edge = k == 0, k == len(fixed)
+        out += _few_lines(_shortened(content, size, *edge), lines, *edge)
         if k < len(fixed):
             places.append([len(out), len(out) + len(fixed[k])])
             out += fixed[k]
@@ -73,7 +88,10 @@ def marked(
 ) -> list[tuple[str, bool]]:  # (piece, whether it is fixed)
     "A text as pieces."
     out, at = [], 0
-    for a, b in spans:
+    for start, end in spans:
+        part = text[start:end]
+        a = start + len(part) - len(part.lstrip())
+        b = end - len(part) + len(part.rstrip())
         out += [(text[at:a], False), (text[a:b], True)]
         at = b
     return [piece for piece in [*out, (text[at:], False)] if piece[0]]
