@@ -31,16 +31,25 @@ def _short(pattern: str) -> str:
     return "\n".join(textwrap.wrap(pattern, 46)).replace("$", r"\$")
 
 
+def _bars(data: dict, k: int) -> list[dict]:
+    "Shares of both sides: of the largest templates, and of two that only natural text has."
+    rows = list(data["details"]["templates"][:k])
+    for t in data.get("natural_templates", [])[:2]:
+        shares = {"coverage": t["natural_coverage"], "natural_coverage": t["coverage"]}
+        rows.append({"pattern": t["pattern"]} | shares)
+    return rows
+
+
 def plot_templates(
     diagnosis: Diagnosis,  # a diagnosis
-    k: int = 8,  # at most this many
+    k: int = 8,  # at most this many of the synthetic side
     ax=None,  # matplotlib axes; None makes a figure
 ):  # the axes
     "Coverage of the mined templates in synthetic and natural text."
     import matplotlib.pyplot as plt
 
     details = diagnosis.data["details"]
-    rows = details["templates"][:k]
+    rows = _bars(diagnosis.data, k)
     if ax is None:
         ax = plt.subplots(figsize=(9, 1.5 + 0.8 * max(len(rows), 1)))[1]
     y = np.arange(len(rows))[::-1]
@@ -50,7 +59,11 @@ def plot_templates(
         for yy, s in zip(y, share, strict=True):
             ax.text(s + 0.008, yy + off, as_percent(s), va="center", fontsize=9)
     covered = f"{details['template_coverage']['mean']:.0%}"
-    title = f"{covered} of the synthetic texts follow a template" if rows else "No template found"
+    title = (
+        f"{covered} of the synthetic texts follow a template"
+        if details["templates"]
+        else "No template found"
+    )
     ax.set(
         yticks=y,
         yticklabels=[_short(r["pattern"]) for r in rows],
