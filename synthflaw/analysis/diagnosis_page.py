@@ -27,7 +27,8 @@ from ..stats import show_cell
 def _short(pattern: str) -> str:
     "A pattern as a label: at most 132 characters in lines of 46, with no mathematics in it."
     if len(pattern) > 132:
-        pattern = f"{pattern[:86].rstrip()} … {pattern[-42:].lstrip()}"
+        start, end = pattern[:86].rsplit(" ", 1)[0], pattern[-42:].split(" ", 1)[-1]
+        pattern = f"{start} … {end}"
     return "\n".join(textwrap.wrap(pattern, 46)).replace("$", r"\$")
 
 
@@ -58,7 +59,7 @@ def plot_templates(
         ax.barh(y + off, share, 0.32, color=KIND_COLORS[side], label=f"{side} text")
         for yy, s in zip(y, share, strict=True):
             ax.text(s + 0.008, yy + off, as_percent(s), va="center", fontsize=9)
-    covered = f"{details['template_coverage']['mean']:.0%}"
+    covered = as_percent(details["template_coverage"]["mean"])
     title = (
         f"{covered} of the synthetic texts follow a template"
         if details["templates"]
@@ -74,7 +75,7 @@ def plot_templates(
     )
     ax.grid(axis="y", visible=False)
     if rows:
-        ax.legend(loc="lower right")
+        ax.figure.legend(loc="outside lower right", ncols=2)
     return ax
 
 # %% ../../nbs/38_diagnosis_page.ipynb #88263d8a
