@@ -95,10 +95,9 @@ def figures(
     from synthflaw.analysis.likelihood import plot_ppl_density
 
     p = diagnosis.pictures
-    out = {
-        "templates": partial(plot_templates, diagnosis),
-        "tokens": partial(plot_token_density, p["density"]),
-    }
+    out = {"tokens": partial(plot_token_density, p["density"])}
+    if _bars(diagnosis.data, 1):
+        out = {"templates": partial(plot_templates, diagnosis)} | out
     if len(p["space"]["label"]) >= 8:
         out["space"] = partial(_plot_space, p["space"], p["seed"])
     if p["per_document"]:

@@ -104,8 +104,8 @@ def pattern_pieces(
     pattern: str,  # of a template
 ) -> list[tuple[str, bool]]:  # (piece, whether it is a slot)
     "A pattern as pieces, a slot by its kind."
-    pieces = [p for p in _SLOT.split(pattern) if p.strip()]
-    return [(p[1:-1], True) if _SLOT.fullmatch(p) else (p.strip(), False) for p in pieces]
+    pieces = [p for p in _SLOT.split(pattern) if p]
+    return [(p[1:-1], True) if _SLOT.fullmatch(p) else (p, False) for p in pieces]
 
 # %% ../../nbs/36d_excerpts.ipynb #d5bf84bd
 def largest_shares(
