@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
+import regex
 from scipy import sparse
 
 from ..core import Document, check, text_of
@@ -92,3 +93,55 @@ def show_token(
 ) -> str:  # one visible word
     "A token for a label: without the space before it, with signs for white space."
     return token.strip() or token.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")
+
+# %% ../../nbs/20_tokens.ipynb #fd3cecf2
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(
+    rf"""\p{{N}}+(?:[.,:/\-]\p{{N}}+)*       # numbers, also 1,200 and 2024-05-17
+    |[{_UNSPACED}]\p{{M}}*                   # a character of a script without spaces
+    |(?:\p{{L}}\.){{2,}}                     # U.S.
+    |[[\p{{L}}\p{{M}}]--[{_UNSPACED}]]+      # letters
+    |\n[^\S\n]*(?:\n[^\S\n]*)*               # line breaks, with blank lines
+    |([#*=~`\-.])\1*                         # markup
+    |[^\s]                                   # any other sign""",
+    regex.VERBOSE | regex.V1,
+)
+
+
+class Vocabulary:
+    "Words with ids, numbered as they come."
+
+    def __init__(self):
+        self.ids = {}  # word -> id
+
+    def __len__(self):
+        return len(self.ids)
+
+    def get_vocab(self) -> dict[str, int]:
+        "The words and their ids, as a tokenizer gives them."
+        return self.ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        "Words of some ids, with a space between them."
+        words = self.words()
+        return " ".join(words[i] for i in ids)
+
+    def words(self) -> list[str]:
+        "The words by id."
+        return list(self.ids)
+
+    def encode(
+        self,
+        text: str,  # a text
+        grow: bool = True,  # whether new words get an id; otherwise they are -1
+    ) -> tuple[list[int], list[tuple[int, int]]]:  # ids, and (start, end) in characters
+        "The words of a text; one or several blank lines are the same word."
+        ids, spans = [], []
+        for match in _WORD.finditer(text):
+            word = match.group()
+            if word[0] == "\n":
+                word = "\n\n" if word.count("\n") > 1 else "\n"
+            known = self.ids.setdefault(word, len(self.ids)) if grow else self.ids.get(word, -1)
+            ids.append(known)
+            spans.append(match.span())
+        return ids, spans
