@@ -43,6 +43,17 @@ def row_id(
     own = row.get("id") if isinstance(row, dict) else getattr(row, "id", None)
     return str(i) if own is None else str(own)
 
+
+def plain_row(
+    row: str | dict | Document,  # any row
+    key: str,  # its id
+) -> dict:  # id and text, or id, prompt and completion, with the same characters
+    "A row as a diagnosis reads it: of a conversation the last message is the completion."
+    *asked, told = row_parts(row)
+    if not asked:
+        return {"id": key, "text": told}
+    return {"id": key, "prompt": "\n".join(asked), "completion": told}
+
 # %% ../../nbs/38c_selection.ipynb #f06f1ef6
 def read_selection(
     file: str | Path,  # JSON lines {"id", "spans", "why"}
@@ -74,9 +85,9 @@ def _by_id(selection: Any) -> dict[str, dict]:
     return {str(r["id"]): {"spans": r["spans"], "why": r.get("why", "")} for r in selection}
 
 
-def _asked(texts: list[str], diagnosis: Any) -> list[dict]:
-    "What a diagnosis selects of some texts."
-    numbered = [{"id": str(i), "text": t} for i, t in enumerate(texts)]
+def _asked(rows: Sequence, diagnosis: Any) -> list[dict]:
+    "What a diagnosis selects of some rows, which are told apart by their number."
+    numbered = [plain_row(r, str(i)) for i, r in enumerate(rows)]
     found = {r["id"]: r for r in diagnosis.select(numbered)}
     return [found.get(r["id"], {}) for r in numbered]
 
@@ -98,7 +109,7 @@ def select_rows(
     texts = [row_text_of(r) for r in rows]
     keys = [row_id(r, i) for i, r in enumerate(rows)]
     if hasattr(selection, "select"):
-        found = _asked(texts, selection)
+        found = _asked(rows, selection)
     else:
         known = _by_id(selection)
         found = [known.get(key, {}) for key in keys]

@@ -89,11 +89,11 @@ def _diagnosed(args, rows):
     from itertools import islice
 
     from synthflaw.analysis.diagnosis import diagnose
-    from synthflaw.analysis.selection import row_id, row_text_of
+    from synthflaw.analysis.selection import plain_row, row_id
     from synthflaw.data.corpus import load_documents
 
     natural = islice(load_documents(args.natural), args.limit)
-    texts = [{"id": row_id(r, i), "text": row_text_of(r)} for i, r in enumerate(rows)]
+    texts = [plain_row(r, row_id(r, i)) for i, r in enumerate(rows)]
     how = {"seed": args.seed, "level": args.level, "sample": args.sample}
     return diagnose(natural, texts, **how)
 

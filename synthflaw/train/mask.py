@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import datasets
 import torch
 
-from ..analysis.selection import row_id, row_parts, row_text_of, select_rows
+from ..analysis.selection import plain_row, row_id, row_parts, row_text_of, select_rows
 from ..core import check
 from ..data.mixture import Mixture, mix
 from .sft import sft_rows
@@ -311,9 +311,9 @@ def masked_mix(  # noqa: PLR0913
     "As `mix`, with the selected spans left out of the labels."
     rows = {name: list(items) for name, items in sources.items()}
     every = [(r, row_id(r, i)) for items in rows.values() for i, r in enumerate(items)]
-    texts = [{"id": key, "text": row_text_of(r)} for r, key in every]
-    chosen = select_rows(texts, selection)
-    spans = {t["text"]: c["spans"] for t, c in zip(texts, chosen, strict=True) if c["spans"]}
+    chosen = select_rows([plain_row(r, key) for r, key in every], selection)
+    both = zip(every, chosen, strict=True)
+    spans = {row_text_of(r): c["spans"] for (r, _), c in both if c["spans"]}
     plain = {name: [row_text_of(r) for r in items] for name, items in rows.items()}
     m = mix(plain, ratios, n_tokens, _Marking(tokenizer, spans), seq_len, seed)
 
