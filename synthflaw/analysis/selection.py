@@ -81,8 +81,8 @@ def _by_id(selection: Any) -> dict[str, dict]:
     if isinstance(selection, (str, Path)):
         selection = selection_rows(selection)
     if isinstance(selection, dict):
-        return {str(k): {"spans": spans, "why": ""} for k, spans in selection.items()}
-    return {str(r["id"]): {"spans": r["spans"], "why": r.get("why", "")} for r in selection}
+        return {str(k): {"spans": spans} for k, spans in selection.items()}
+    return {str(r["id"]): r for r in selection}
 
 
 def _asked(rows: Sequence, diagnosis: Any) -> list[dict]:
@@ -92,11 +92,13 @@ def _asked(rows: Sequence, diagnosis: Any) -> list[dict]:
     return [found.get(r["id"], {}) for r in numbered]
 
 
-def _checked(spans: Sequence, text: str, key: str) -> list[list[int]]:
-    "The spans of a row, in order; one that leaves the text is an error."
+def _checked(found: dict, text: str, key: str) -> list[list[int]]:
+    "The spans of a row, in order; those of another text are an error."
+    spans = found.get("spans", ())
     inside = all(0 <= a <= b <= len(text) for a, b in spans)
     allowed = f"spans within the {len(text)} characters of row {key}: made from these very rows"
-    check(inside, "selection", [list(s) for s in spans], allowed)
+    same = found.get("text", text) == text
+    check(inside and same, "selection", [list(s) for s in spans], allowed)
     return sorted([int(a), int(b)] for a, b in spans if a < b)
 
 # %% ../../nbs/38c_selection.ipynb #1761f1c9
@@ -119,6 +121,6 @@ def select_rows(
         check(matched, "selection", given, allowed)
     out = []
     for key, text, one in zip(keys, texts, found, strict=True):
-        spans = _checked(one.get("spans", ()), text, key)
+        spans = _checked(one, text, key)
         out.append({"id": key, "spans": spans, "why": one.get("why", "")})
     return out
