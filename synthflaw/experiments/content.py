@@ -127,50 +127,64 @@ class ContentSeed:
             return mix(sources, ratios, *budget, **order).dataset
         return masked_mix(sources, ratios, *budget, selection, **order).dataset
 
-    def capped(self):
-        "A twentieth of the pairs once, and natural text."
-        few = clean(self.rows, self.found, cap=max(1, len(self.rows) // 20), dedup=None).rows
-        tokenizer = base_lm(self.preset, self.seed)[1]
-        n = sum(len(x) + 1 for x in tokenizer([row_text_of(r) for r in few])["input_ids"])
-        share = min(0.99, max(n, self.preset.seq_len) / self.preset.arm_tokens)
-        sources = {"text": few, "natural": self.data.texts("natural")}
-        return self.packed(sources, {"text": share, "natural": 1 - share})
+# %% ../../nbs/experiments/09_content.ipynb #83cfd71e
+def capped_rows(
+    world: ContentSeed,  # of a seed
+):  # packed rows
+    "A twentieth of the pairs once, and natural text."
+    p, tokenizer = world.preset, base_lm(world.preset, world.seed)[1]
+    most = max(1, len(world.rows) // 20)
+    few = clean(world.rows, world.found, cap=most, dedup=None).rows
+    n = sum(len(x) + 1 for x in tokenizer([row_text_of(r) for r in few])["input_ids"])
+    share = min(0.99, max(n, p.seq_len) / p.arm_tokens)
+    sources = {"text": few, "natural": world.data.texts("natural")}
+    return world.packed(sources, {"text": share, "natural": 1 - share})
 
-    def dataset(self, arm):
-        "What an arm reads."
-        if arm == "capped":
-            return self.capped()
-        rows, selection = self.rows, None
-        if arm in ("stripped", "rewritten"):
-            how = {"strip" if arm == "stripped" else "rewrite": True}
-            rows = clean(rows, self.found, dedup=None, **how).rows
-        if arm.startswith("masked"):
-            selection = self.found if arm == "masked, mined" else self.true
-        return self.packed({"text": rows}, {"text": 1.0}, selection)
 
-    def trained(self, arm):
-        "The model of an arm, and the share of its tokens that are labels."
-        lm, options = base_lm(self.preset, self.seed), {}
-        if arm == "BaseLM":
-            return lm, 1.0
-        rows = self.dataset(arm)
-        if arm == "selective loss":
-            options["weigh"] = self.selective(rows)
-        columns = [c for c in ("input_ids", "labels") if c in rows.column_names]
-        result = train(
-            *lm, rows.select_columns(columns), arm_settings(self.preset, self.seed), **options
-        )
-        return lm, result.labelled / result.tokens
+def arm_rows(
+    world: ContentSeed,  # of a seed
+    arm: str,  # one of `CONTENT_ARMS`
+):  # packed rows
+    "What an arm reads."
+    if arm == "capped":
+        return capped_rows(world)
+    rows, selection = world.rows, None
+    if arm in ("stripped", "rewritten"):
+        how = {"strip" if arm == "stripped" else "rewrite": True}
+        rows = clean(rows, world.found, dedup=None, **how).rows
+    if arm.startswith("masked"):
+        selection = world.found if arm == "masked, mined" else world.true
+    return world.packed({"text": rows}, {"text": 1.0}, selection)
 
-    def selective(self, rows):
-        "Weights by excess loss against a model that has read the documents of the pairs."
-        kept = self.packed({"text": self.rows}, {"text": 1.0}, self.true)["labels"]
-        share = sum(y != -100 for row in kept for y in row) / sum(map(len, kept))
-        model, tokenizer = base_lm(self.preset, self.seed)
-        source = self.packed({"text": self.data.texts("source")}, {"text": 1.0})
-        plain = source.select_columns(["input_ids"])
-        train(model, tokenizer, plain, arm_settings(self.preset, self.seed))
-        return ExcessLoss(row_nll(model, rows), share)
+
+def excess_loss(
+    world: ContentSeed,  # of a seed
+    rows,  # packed rows that will be trained on
+) -> ExcessLoss:  # for `train(…, weigh=…)`
+    "Weights against a model that has read the documents of the pairs."
+    kept = world.packed({"text": world.rows}, {"text": 1.0}, world.true)["labels"]
+    share = sum(y != -100 for row in kept for y in row) / sum(map(len, kept))
+    model, tokenizer = base_lm(world.preset, world.seed)
+    source = world.packed({"text": world.data.texts("source")}, {"text": 1.0})
+    settings = arm_settings(world.preset, world.seed)
+    train(model, tokenizer, source.select_columns(["input_ids"]), settings)
+    return ExcessLoss(row_nll(model, rows), share)
+
+
+def arm_model(
+    world: ContentSeed,  # of a seed
+    arm: str,  # one of `CONTENT_ARMS`
+) -> tuple:  # (model, tokenizer), and the share of its tokens that are labels
+    "The model of an arm."
+    lm = base_lm(world.preset, world.seed)
+    if arm == "BaseLM":
+        return lm, 1.0
+    rows = arm_rows(world, arm)
+    options = {"weigh": excess_loss(world, rows)} if arm == "selective loss" else {}
+    columns = [c for c in ("input_ids", "labels") if c in rows.column_names]
+    settings = arm_settings(world.preset, world.seed)
+    result = train(*lm, rows.select_columns(columns), settings, **options)
+    return lm, result.labelled / result.tokens
 
 # %% ../../nbs/experiments/09_content.ipynb #ddfab0eb
 def content_measures(
@@ -211,7 +225,7 @@ def content_only(
 
     def row(world, arm):
         began = time.process_time()
-        lm, labelled = world.trained(arm)
+        lm, labelled = arm_model(world, arm)
         numbers = {"cpu": round(time.process_time() - began, 1), "labelled": round(labelled, 4)}
         if arm == "masked, mined":
             numbers |= world.agreement

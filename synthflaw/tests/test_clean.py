@@ -102,7 +102,7 @@ def test_a_mask_keeps_the_rows_as_they_are(tmp_path):
     assert [r["spans"] for r in again] == [r["spans"] for r in written]
     assert all(r["text"] == text_of(row) for r, row in zip(written, rows, strict=True))
 
-
+# %% ../../nbs/tests/test_clean.ipynb #44aa962b
 def test_every_row_is_kept_or_removed_with_a_reason(tmp_path):
     rows, selection, _ = many(40, "pair")
     rows += [{**rows[0], "id": "twice"}, {"id": "empty", "prompt": "Hm?", "completion": "Well: a."}]
