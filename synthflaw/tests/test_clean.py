@@ -166,7 +166,7 @@ def test_what_touches_a_span_is_masked_and_the_content_is_not(kind, form):
                 row["text"][a:b] in ("Tell me about", "please?")
             )
 
-
+# %% ../../nbs/tests/test_clean.ipynb #767993b0
 TEMPLATE = (
     "{{ 'SYS You are kind.' }}{% for m in messages %}{{ '<' + m['role'] + '>' + FORM + '</>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
