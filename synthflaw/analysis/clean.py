@@ -68,7 +68,12 @@ class Cleaned:
         c = self.counts()
         text = f"templates cover {c['coverage_before']:.0%} → {c['coverage_after']:.0%} of rows; "
         text += f"{c['kept']:,} rows kept, {c['removed']:,} removed"
-        return text + (f", {c['changed']:,} rewritten" if c["changed"] else "")
+        return text + (f", {c['changed']:,} {self.verb}" if c["changed"] else "")
+
+    @property
+    def verb(self) -> str:
+        "What was done to rows that are not as they were."
+        return "stripped" if self.settings.get("strip") else "rewritten"
 
     def mask(self) -> list[dict]:  # id, text, spans, why: a selection with the text it is about
         "What to leave out of the loss in each kept row, in characters."
@@ -226,10 +231,10 @@ def _coloured(text: str, spans: Iterable) -> list[tuple[str, bool]]:
     return [(piece, cut) for piece, cut in [*out, (text[at:], False)] if piece]
 
 
-def _what(was: dict, row: dict, spans: list) -> str:
+def _what(was: dict, row: dict, spans: list, verb: str) -> str:
     "What happened to a row, in a word."
     if row_text_of(was) != row_text_of(row):
-        return "rewritten"
+        return verb
     return "masked" if spans else "kept"
 
 
@@ -245,7 +250,10 @@ def _diff_rows(made: Cleaned, most: int) -> list[dict]:
         one = {"id": row["id"], "before": before, "reason": gone.get(row["id"])}
         if one["reason"] is None:
             new, left = after[row["id"]]
-            one |= {"after": _coloured(row_text_of(new), left), "what": _what(row, new, left)}
+            one |= {
+                "after": _coloured(row_text_of(new), left),
+                "what": _what(row, new, left, made.verb),
+            }
         out.append(one)
     return out
 
@@ -259,7 +267,7 @@ def clean_html(
     c = made.counts()
     touched = {s["id"] for s in made.spans if s["spans"]} | {r["id"] for r in made.removed}
     counts = [(f"{c[k]:,}", name) for k, name in (("rows", "rows"), ("kept", "kept"))]
-    counts += [(f"{c['removed']:,}", "removed"), (f"{c['changed']:,}", "rewritten")]
+    counts += [(f"{c['removed']:,}", "removed"), (f"{c['changed']:,}", made.verb)]
     counts += [(f"{c['coverage_before']:.0%} → {c['coverage_after']:.0%}", "with a template")]
     page = render(
         "clean.html.j2",

@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/38d_treatment.ipynb #5e431c6d
+import re
 from collections.abc import Iterable
 
 from .selection import row_id, row_parts, row_text_of
@@ -15,8 +16,8 @@ from ..data.formats import qa_pair
 from ..data.generate import write_pairs
 
 # %% ../../nbs/38d_treatment.ipynb #355c3a72
-_LEFT = " \t\n\r,;:.!?…)]}-–—"  # of no use at the beginning of a piece that follows a cut
-_RIGHT = " \t\n\r,;:([{-–—"  # or at the end of one that is followed by a cut
+_LEFT = re.compile(r"(?:[\s,;:，；：]|[.!?…)\]}–—-]+(?=\s|$))*")  # after a cut, of no use
+_RIGHT = re.compile(r"(?:[\s,;:，；：]|(?<=\s)[-–—(\[{])*$")  # before a cut, of no use
 
 
 def content_pieces(
@@ -29,10 +30,10 @@ def content_pieces(
         piece = text[at : max(a, at)]
         begin = at
         if at:
-            piece = piece.lstrip(_LEFT)
+            piece = piece[_LEFT.match(piece).end() :]
             begin = max(a, at) - len(piece)
         if a < len(text):
-            piece = piece.rstrip(_RIGHT)
+            piece = piece[: _RIGHT.search(piece).start()]
         if any(map(str.isalnum, piece)):
             joint = "\n" if "\n" in text[last:begin] else " "
             found.append((joint if found else "", piece))
