@@ -76,12 +76,15 @@ def selection_rows(
     return rows
 
 # %% ../../nbs/38c_selection.ipynb #e9a9031d
-def _by_id(selection: Any) -> dict[str, dict]:
-    "id -> {spans, why} of a selection that is no diagnosis."
+def by_id(
+    selection: Any,  # a file, its rows, or id -> spans
+) -> dict[str, dict]:  # id -> a row of the selection
+    "A selection that is no diagnosis, ready to be asked."
     if isinstance(selection, (str, Path)):
         selection = selection_rows(selection)
     if isinstance(selection, dict):
-        return {str(k): {"spans": spans} for k, spans in selection.items()}
+        known = {str(k): v for k, v in selection.items()}
+        return {k: v if isinstance(v, dict) else {"spans": v} for k, v in known.items()}
     return {str(r["id"]): r for r in selection}
 
 
@@ -113,7 +116,7 @@ def select_rows(
     if hasattr(selection, "select"):
         found = _asked(rows, selection)
     else:
-        known = _by_id(selection)
+        known = by_id(selection)
         found = [known.get(key, {}) for key in keys]
         matched = not known or not rows or any(found) or not must_match
         given = f"{len(known)} rows such as {next(iter(known), None)!r}"

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 import datasets
 import torch
 
-from ..analysis.selection import plain_row, row_id, row_parts, row_text_of, select_rows
+from synthflaw.analysis.selection import (
+    by_id,
+    plain_row,
+    row_id,
+    row_parts,
+    row_text_of,
+    select_rows,
+)
 from ..core import check
 from ..data.mixture import Mixture, mix
 from .sft import sft_rows
@@ -231,6 +238,8 @@ class MaskedCollator:
     def __post_init__(self):
         check(self.on_empty in ("error", "count"), "on_empty", self.on_empty, "error or count")
         self.counts = {"rows": 0, "tokens": 0, "labels": 0, "empty": 0}
+        if not hasattr(self.selection, "select"):
+            self.selection = by_id(self.selection)  # a file is read once
         self.pad = self.tokenizer.pad_token_id
         if self.pad is None:
             self.pad = self.tokenizer.eos_token_id
