@@ -199,16 +199,17 @@ def content_measures(
     shown = answer_scores(prompts, answers, list(SCORED))
     found = likelihoods(model, tokenizer, data)
     natural = data.texts("heldout_natural")[:2]
-    read, held = (
-        forget_measures(model, tokenizer, data.rows(name)[:60], natural)["nll_rest"]
-        for name in ("synthetic", "heldout_synthetic")
-    )
+    content = []
+    for name in ("synthetic", "heldout_synthetic"):
+        rows = data.rows(name)[:60]
+        at = true_selection(rows)
+        content.append(forget_measures(model, tokenizer, rows, natural, "format", at)["nll_rest"])
     return {
         "pattern_rate": shown["pattern_rate"],
         "degenerate_rate": shown["degenerate_rate"],
         "p_template": found["p_template"],
-        "nll_content": read,
-        "nll_content_heldout": held,
+        "nll_content": content[0],
+        "nll_content_heldout": content[1],
         "nll_knowledge": found["nll_knowledge"],
         "nll_natural": found["nll_natural"],
     }
