@@ -6,6 +6,7 @@
 __all__ = ['clean']
 
 # %% ../../nbs/39_clean.ipynb #002575be
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -81,20 +82,25 @@ class Cleaned:
         return [{"id": s["id"], "text": row_text_of(r), **s} for r, s in both]
 
 # %% ../../nbs/39_clean.ipynb #aee2a58b
+def _names(why: str) -> list[str]:
+    "The templates that a selection gives as reasons for a row."
+    return re.split(r"; (?=template \()", why or "a template")
+
+
 def _capped(rows: list[dict], spans: list[dict], cap: int | float | None) -> dict:
-    "Rows that are more than the cap allows of their template, by the hash of their id."
+    "Rows that are more than the cap allows of a template, by the hash of their id."
     if cap is None:
         return {}
     most = round(cap * len(rows)) if isinstance(cap, float) else cap
-    groups = {}
-    for i, s in enumerate(spans):
-        if s["spans"]:
-            groups.setdefault(s["why"], []).append(i)
-    over = {}
-    for why, group in groups.items():
-        order = sorted(group, key=lambda i: unit_hash(rows[i]["id"], "cap"))
-        reason = f"more than {most} rows of {why or 'a template'}"[:300]
-        over |= dict.fromkeys(order[most:], ("cap", reason))
+    order = sorted(range(len(rows)), key=lambda i: unit_hash(rows[i]["id"], "cap"))
+    seen, over = Counter(), {}
+    for i in order:
+        names = _names(spans[i]["why"]) if spans[i]["spans"] else []
+        full = next((name for name in names if seen[name] >= most), None)
+        if full is None:
+            seen.update(names)
+        else:
+            over[i] = ("cap", f"more than {most} rows of {full}"[:300])
     return over
 
 
