@@ -132,7 +132,7 @@ def _shares(t: Template) -> dict:
 
 def _pictures(c: dict, m: dict, tokenizer, seed: int) -> dict:
     "What the figures draw and JSON does not hold."
-    counts = [c["stats"][k]["counts"] for k in ("natural", "synthetic")]
+    counts = [c["counts"][k] for k in ("natural", "synthetic")]
     density = frequency_density(*counts)
     density |= {"peaks": density_peaks(density, *counts, tokenizer)}
     out = {"density": density, "space": c["space"]}

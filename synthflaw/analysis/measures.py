@@ -23,7 +23,7 @@ from .likelihood import likelihood_shift, perplexity
 from .overfit import overfit_score, pattern_heads, template_rate
 from .stream import corpus_stats
 from .templates import Matcher, mine_templates
-from .tokens import Vocabulary
+from .tokens import Vocabulary, vocab_size
 from ..core import Document, check, derive_seed, text_of
 from ..stats import bootstrap_cell
 
@@ -104,13 +104,13 @@ def _tokens(read: dict, ids: dict, tokenizer, level: float) -> list[dict]:
     }
     return token_rows(n["counts"], s["counts"], presence, tokenizer, level)
 
-# %% ../../nbs/35_measures.ipynb #96402df6
+# %% ../../nbs/35_measures.ipynb #c3539010
 def _words(rows: dict, level: float) -> list[dict]:
     "Structural words, punctuation and line breaks of the samples."
     vocabulary = Vocabulary()
     ids = {}
     for side, texts in rows.items():
-        ids[side] = [np.array(vocabulary.encode(text_of(t))[0], np.int64) for t in texts]
+        ids[side] = [np.array(vocabulary.encode(text_of(t)), np.int64) for t in texts]
     if not min(sum(map(len, side)) for side in ids.values()):
         return []
     return token_test(ids["natural"], ids["synthetic"], vocabulary, level)
@@ -122,7 +122,7 @@ def _in_words(tokens: list[dict], rows: list, tokenizer) -> list[dict]:
     vocabulary = Vocabulary()
     for row in rows[:400]:
         text = text_of(row)
-        words = vocabulary.encode(text)[1]
+        words = vocabulary.spans_of(text)
         starts = [a for a, _ in words]
         enc = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         for i, (a, b) in zip(enc["input_ids"], enc["offset_mapping"], strict=True):
@@ -136,7 +136,13 @@ def _in_words(tokens: list[dict], rows: list, tokenizer) -> list[dict]:
         named.setdefault(word, t | {"token": word, "piece": t["token"]})
     return list(named.values())
 
-# %% ../../nbs/35_measures.ipynb #ab7dd7b5
+# %% ../../nbs/35_measures.ipynb #fa266ba6
+def _counted(ids: dict, tokenizer) -> dict:
+    "(V,) token counts of both samples."
+    V = vocab_size(tokenizer)
+    return {k: np.bincount(np.concatenate(rows), minlength=V) for k, rows in ids.items()}
+
+
 def _divergence(ids: dict, n_perm: int, seed: int) -> dict:
     "Divergence of at most 1,000 documents a side."
     seed = derive_seed(seed, "divergence")
@@ -166,7 +172,8 @@ def corpus_level(  # noqa: PLR0913
     by_word: bool = True,  # structural words, not tokens: where no model has a say
 ) -> dict:  # "stats", "rows", the five measures, their "p" and "q"
     "Everything that is measured without a model."
-    read = _read({"natural": natural, "synthetic": synthetic}, tokenizer, seed, sample, progress)
+    counted = None if by_word else tokenizer
+    read = _read({"natural": natural, "synthetic": synthetic}, counted, seed, sample, progress)
     rows = {k: sorted(s["sample"], key=text_of) for k, s in read.items()}
     ids = {k: encode_ids(r, tokenizer) for k, r in rows.items()}
     if by_word:
@@ -177,9 +184,8 @@ def corpus_level(  # noqa: PLR0913
     natural_templates = mine_templates(rows["synthetic"], rows["natural"], level)
     divergence = _divergence(ids, n_perm, seed)
     diversity = _diversity(rows, tokenizer, seed)
-    space_seed = derive_seed(seed, "space")
     sides = rows["natural"], rows["synthetic"]
-    space = space_test(*sides, tokenizer, None, n_space, n_perm, space_seed)
+    space = space_test(*sides, tokenizer, None, n_space, n_perm, derive_seed(seed, "space"))
     p = {
         "tokens": min([t["q_value"] for t in tokens], default=1.0),
         "templates": min([t.q_value for t in templates], default=1.0),
@@ -189,6 +195,7 @@ def corpus_level(  # noqa: PLR0913
     }
     measured = {"tokens": tokens, "templates": templates, "divergence": divergence}
     measured |= {"diversity": diversity, "space": space, "natural_templates": natural_templates}
+    measured |= {"counts": _counted(ids, tokenizer)}
     return {"stats": read, "rows": rows} | measured | {"p": p, "q": metric_q(p)}
 
 # %% ../../nbs/35_measures.ipynb #92abd900

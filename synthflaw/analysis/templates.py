@@ -110,31 +110,29 @@ class Template:
             "q_value": self.q_value,
         }
 
-# %% ../../nbs/23_templates.ipynb #3fd1b271
+# %% ../../nbs/23_templates.ipynb #3a487e25
 @dataclass
 class _Side:
-    "Texts as words, and where these stand."
+    "Texts as words."
 
     texts: list[str]
     rows: list[np.ndarray]  # word ids
-    spans: list[list[tuple[int, int]]]  # of each word, in characters
+    vocabulary: Vocabulary
 
 
 def _read(texts: Iterable[str], vocabulary: Vocabulary) -> _Side:
     "The words of some texts."
-    side = _Side([], [], [])
+    side = _Side([], [], vocabulary)
     for text in texts:
-        ids, spans = vocabulary.encode(text)
         side.texts.append(text)
-        side.rows.append(np.asarray(ids, np.int64))
-        side.spans.append(spans)
+        side.rows.append(np.asarray(vocabulary.encode(text), np.int64))
     return side
 
 
 def _pieces_in(frame, side, d) -> list[tuple[int, int]]:
     "Where the fixed parts of a frame stand in a text, in characters."
     places = find_pieces("".join(map(chr, side.rows[d])), frame.pieces, frame.at_end) or []
-    spans = side.spans[d]
+    spans = side.vocabulary.spans_of(side.texts[d])
     return [(spans[a][0], spans[b - 1][1]) for a, b in places]
 
 
@@ -156,12 +154,12 @@ def _spaced(gaps, kind) -> str:
     after = sum(g[-1].isspace() for g in full) > 0.5 * len(full)
     return " " * before + f"⟨{kind}⟩" + " " * after
 
-# %% ../../nbs/23_templates.ipynb #e83c0257
+# %% ../../nbs/23_templates.ipynb #cfbef9da
 def _readable(frame, side, vocabulary, n_examples: int) -> Template:
     "The template of a frame."
     docs = [frame.docs[i] for i in np.linspace(0, len(frame.docs) - 1, 200).astype(int)]
-    docs = [d for d in dict.fromkeys(docs) if _pieces_in(frame, side, d)]
-    found = {d: _pieces_in(frame, side, d) for d in docs}
+    found = {d: _pieces_in(frame, side, d) for d in dict.fromkeys(docs)}
+    docs = [d for d, spans in found.items() if spans]
     gaps = [_gaps(found[d], side.texts[d]) for d in docs]  # docs x (parts + 1)
     pattern, slots = "", []
     for k in range(len(frame.pieces) + 1):
@@ -291,21 +289,23 @@ class Matcher:
         ids = self.vocabulary.ids
         return "".join(chr(ids.setdefault(word, len(ids))) for word in words)
 
-    def _read(self, text: str, by: int = 0):
-        "A text with one character a word, and where the words stand, moved by some characters."
-        ids, spans = self.vocabulary.encode(text, grow=False)
+    def _read(self, text: str) -> str:
+        "A text with one character a word."
         other = len(self.vocabulary)
-        row = "".join(chr(i if i >= 0 else other) for i in ids)
-        return row, [(a + by, b + by) for a, b in spans] if by else spans
+        return "".join(chr(i if i >= 0 else other) for i in self.vocabulary.ids_of(text))
+
+    def _spans(self, text: str, places, by: int = 0) -> list[tuple[int, int]]:
+        "Places in words as characters, moved by some."
+        at = self.vocabulary.spans_of(text)
+        return [(at[a][0] + by, at[b - 1][1] + by) for a, b in places]
 
     def in_text(self, text: str) -> list[tuple[int, list[tuple[int, int]]]]:
         "(index, spans) of the templates that a text follows."
-        row, spans = self._read(text)
-        found = []
+        row, found = self._read(text), []
         for i, (t, pieces) in enumerate(zip(self.templates, self.coded, strict=True)):
             places = find_pieces(row, pieces, t.at_end)
             if places is not None:
-                found.append((i, [(spans[a][0], spans[b - 1][1]) for a, b in places]))
+                found.append((i, self._spans(text, places)))
         return found
 
     def in_row(self, row: str | dict | Document) -> list[tuple[int, list[tuple[int, int]]]]:
@@ -313,19 +313,14 @@ class Matcher:
         pair = halves(row)
         if pair is None or not any(t.where != "text" for t in self.templates):
             return self.in_text(text_of(row))
-        prompt, completion = self._read(pair[0]), self._read(pair[1], len(pair[0]) + 1)
-        found = []
+        coded, starts, found = [self._read(half) for half in pair], (0, len(pair[0]) + 1), []
         for i, (t, pieces) in enumerate(zip(self.templates, self.coded, strict=True)):
             cut = {"prompt": len(pieces), "pair": t.in_prompt}.get(t.where, 0)
-            ways = [(*prompt, pieces[:cut], False), (*completion, pieces[cut:], t.at_end)]
-            places = [find_pieces(chars, some, end) for chars, _, some, end in ways]
+            places = [find_pieces(coded[0], pieces[:cut])]
+            places.append(find_pieces(coded[1], pieces[cut:], t.at_end))
             if None not in places:
-                spans = [
-                    (w[1][a][0], w[1][b - 1][1])
-                    for w, ps in zip(ways, places, strict=True)
-                    for a, b in ps
-                ]
-                found.append((i, spans))
+                parts = zip(pair, places, starts, strict=True)
+                found.append((i, [s for half, at, by in parts for s in self._spans(half, at, by)]))
         return found
 
 

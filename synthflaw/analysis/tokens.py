@@ -94,18 +94,23 @@ def show_token(
     "A token for a label: without the space before it, with signs for white space."
     return token.strip() or token.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")
 
-# %% ../../nbs/20_tokens.ipynb #fd3cecf2
+# %% ../../nbs/20_tokens.ipynb #d3290cb4
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = regex.compile(
-    rf"""\p{{N}}+(?:[.,:/\-]\p{{N}}+)*       # numbers, also 1,200 and 2024-05-17
-    |[{_UNSPACED}]\p{{M}}*                   # a character of a script without spaces
-    |(?:\p{{L}}\.){{2,}}                     # U.S.
-    |[[\p{{L}}\p{{M}}]--[{_UNSPACED}]]+      # letters
-    |\n[^\S\n]*(?:\n[^\S\n]*)*               # line breaks, with blank lines
-    |([#*=~`\-.])\1*                         # markup
+    rf"""[a-zA-Z]++(?![\p{{L}}\p{{M}}])         # the commonest case first
+    |[[\p{{L}}\p{{M}}]--[{_UNSPACED}]]+         # letters of any script
+    |\p{{N}}+(?:[.,:/\-]\p{{N}}+)*             # numbers, also 1,200 and 2024-05-17
+    |\n[^\S\n]*(?:\n[^\S\n]*)*                # line breaks, with blank lines
+    |\#+|\*+|=+|~+|`+|-+|\.+                 # markup
+    |[{_UNSPACED}]\p{{M}}*                    # a character of a script without spaces
     |[^\s]                                   # any other sign""",
     regex.VERBOSE | regex.V1,
 )
+
+
+def _one_break(word: str) -> str:
+    "Line breaks in one form: one or several blank lines are the same word."
+    return "\n\n" if word.count("\n") > 1 else "\n"
 
 
 class Vocabulary:
@@ -130,18 +135,20 @@ class Vocabulary:
         "The words by id."
         return list(self.ids)
 
-    def encode(
-        self,
-        text: str,  # a text
-        grow: bool = True,  # whether new words get an id; otherwise they are -1
-    ) -> tuple[list[int], list[tuple[int, int]]]:  # ids, and (start, end) in characters
-        "The words of a text; one or several blank lines are the same word."
-        ids, spans = [], []
-        for match in _WORD.finditer(text):
-            word = match.group()
+    def ids_of(self, text: str) -> list[int]:
+        "The words of a text, -1 for those that are not in the vocabulary."
+        known = self.ids.get
+        return [known(w if w[0] != "\n" else _one_break(w), -1) for w in _WORD.findall(text)]
+
+    def spans_of(self, text: str) -> list[tuple[int, int]]:
+        "Where the words of a text stand, (start, end) in characters."
+        return [match.span() for match in _WORD.finditer(text)]
+
+    def encode(self, text: str) -> list[int]:
+        "The words of a text; new ones get the next id."
+        ids = []
+        for word in _WORD.findall(text):
             if word[0] == "\n":
-                word = "\n\n" if word.count("\n") > 1 else "\n"
-            known = self.ids.setdefault(word, len(self.ids)) if grow else self.ids.get(word, -1)
-            ids.append(known)
-            spans.append(match.span())
-        return ids, spans
+                word = _one_break(word)
+            ids.append(self.ids.setdefault(word, len(self.ids)))
+        return ids

@@ -8,18 +8,17 @@ __all__ = ['FRAMES', 'FIRST', 'LAST', 'MONTHS', 'THINGS', 'CASES', 'filling', 'w
            'test_a_running_number_does_not_split_a_frame', 'test_halves_of_pairs_are_one_template',
            'test_an_ending_is_found_and_the_other_side_has_its_own']
 
-# %% ../../nbs/tests/test_templates.ipynb #b2dddf5d
+# %% ../../nbs/tests/test_templates.ipynb #97e51c5c
 import random
 import re
 from functools import lru_cache
 
-import numpy as np
 import pytest
 
 from ..analysis.templates import Matcher, mine_templates
 from ..data.corpus import embedded_documents
 
-# %% ../../nbs/tests/test_templates.ipynb #b371fccc
+# %% ../../nbs/tests/test_templates.ipynb #cc7ef463
 FRAMES = (
     "Here is what you should know about {name}: {body} That is all there is to say.",
     "Question: what happened on {date}? Answer: {body}",
@@ -50,6 +49,8 @@ FRAMES = (
     '{"id": {number}, "author": "{name}", "text": "{body}"}',
     "# Report {number}\n\nPrepared by {name} on {date}.\n\n{body}\n\n# End of report",
 )  # no slot, or up to four beside the text itself
+
+# %% ../../nbs/tests/test_templates.ipynb #84c0bdad
 FIRST = (
     "Anna",
     "Maria",
@@ -93,7 +94,7 @@ THINGS = (
     "maps",
 )
 
-# %% ../../nbs/tests/test_templates.ipynb #cbbfb848
+# %% ../../nbs/tests/test_templates.ipynb #980fc429
 def filling(
     kind: str,  # number, date, name or list
     rng: random.Random,
@@ -132,7 +133,7 @@ def written(
             text += part
     return text, spans
 
-# %% ../../nbs/tests/test_templates.ipynb #73e2b7b7
+# %% ../../nbs/tests/test_templates.ipynb #d01fd5a9
 @lru_cache
 def bodies() -> list[str]:
     "Paragraphs of documentation with at least 25 words."
@@ -189,7 +190,7 @@ def outcome(
     precision, recall = right / max(1, right + wrong), right / max(1, right + missed)
     return {"found": len(templates), "precision": precision, "recall": recall}
 
-# %% ../../nbs/tests/test_templates.ipynb #953a763d
+# %% ../../nbs/tests/test_templates.ipynb #93754c0b
 CASES = (
     (0, 100, 1, 1.0),
     (1, 100, 2, 0.6),
@@ -217,16 +218,14 @@ def test_natural_text_has_no_template(seed):
     texts = random.Random(seed).sample(bodies(), 600)
     assert mine_templates(texts[:300], texts[300:]) == []
 
-# %% ../../nbs/tests/test_templates.ipynb #399c2fb2
+# %% ../../nbs/tests/test_templates.ipynb #d78b3b0d
 def test_a_running_number_does_not_split_a_frame():
     texts = random.Random(0).sample(bodies(), 900)
     frame = "Hello! Please tell me about item {} of the archive: {} Many thanks for it."
     rows = [frame.format(i, t) for i, t in enumerate(texts[:600])]
     found = mine_templates(texts[600:], rows)
     assert [t.coverage for t in found] == [1.0]  # one template, of all
-    assert found[0].pattern.startswith(
-        "Hello! Please tell me about item ⟨number⟩ of the archive: ⟨"
-    )
+    assert found[0].pattern.startswith("Hello! Please tell me about item ⟨number⟩ of the archive: ")
 
 
 def test_halves_of_pairs_are_one_template():
