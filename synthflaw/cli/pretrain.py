@@ -37,6 +37,10 @@ def add_pretrain(
         "sources and their shares of the tokens, e.g. natural=embedded:0.98 synthetic=qa.jsonl:0.02"
     )
     option(t, "--mix", "NAME=SOURCE:SHARE", mixture, default=[], nargs="+")
+    spans = (
+        "leave these spans out of the loss: selection.jsonl of `diagnose`, mask.jsonl of `clean`"
+    )
+    option(t, "--mask", "FILE", spans)
     out_option(t, "folder of the model; a stopped run found there goes on")
     seed_option(t, "decides weights and order")
     option(t, "--tokens", "N", "budget in tokens (default: %(default)s)", int, 20_480_000)
@@ -55,34 +59,51 @@ def _held_rows(args, tokenizer):
     tokens = max(args.seq_len, min(args.tokens // 10, 20_480))
     return packed_rows(docs, tokenizer, tokens, args.seq_len)
 
+# %% ../../nbs/cli/05_pretrain.ipynb #1e11fa0a
+def _mixed(args, sources, shares, tokenizer):
+    "The packed rows of all sources; with --mask, labels without the selected spans."
+    from synthflaw.data.corpus import load_documents
+    from synthflaw.data.mixture import mix
+    from synthflaw.train.mask import masked_mix
+
+    texts = {k: list(load_documents(v)) for k, v in sources.items()}
+    if not args.mask:
+        return mix(texts, shares, args.tokens, tokenizer, args.seq_len, args.seed)
+    m = masked_mix(texts, shares, args.tokens, tokenizer, args.mask, args.seq_len, args.seed)
+    labels = [y for row in m.dataset["labels"] for y in row]
+    share = sum(y == -100 for y in labels) / len(labels)
+    print(f"mask: {share:.1%} of the tokens are left out of the loss", file=sys.stderr)
+    return m
+
 # %% ../../nbs/cli/05_pretrain.ipynb #329d4701
 def run_pretrain(
     args,  # parsed options of `pretrain`
 ) -> dict:  # content of training.json, or the card of a nano model
     "`synthflaw pretrain`."
+    why = "given together with --model: it is about the rows of --mix"
+    check(args.model is not None or not args.mask, "mask", args.mask, why)
     if args.model is None:
         return _pretrain_nano(args)
-    from synthflaw.data.corpus import load_documents
-
     sources, shares = parse_mix(args.mix)
 
     def prepare(model, tokenizer, settings):
-        from synthflaw.data.mixture import mix
-        from synthflaw.train.train import continue_pretraining
+        from synthflaw.train.train import train as train_rows
 
-        texts = {k: list(load_documents(v)) for k, v in sources.items()}
-        m = mix(texts, shares, args.tokens, tokenizer, args.seq_len, args.seed)
+        m = _mixed(args, sources, shares, tokenizer)
         for k, n in m.tokens.items():
             print(f"{k:>12}: {n:,} tokens, {m.epochs[k]:.2f} passes", file=sys.stderr)
         held = {"eval_rows": _held_rows(args, tokenizer)} if args.eval else {}
+        columns = [c for c in ("input_ids", "labels") if c in m.dataset.column_names]
+        rows = m.dataset.select_columns(columns)
 
         def train(settings, **more):
-            return continue_pretraining(model, tokenizer, m.dataset, settings, **held, **more)
+            return train_rows(model, tokenizer, rows, settings, **held, **more)
 
         steps = -(-len(m) // settings.batch_size)
         return train, {"mixture": m.to_dict()}, steps
 
-    return train_folder(args, "pretrain", {"mix": args.mix, "tokens": args.tokens}, prepare)
+    config = {"mix": args.mix, "tokens": args.tokens} | ({"mask": args.mask} if args.mask else {})
+    return train_folder(args, "pretrain", config, prepare)
 
 # %% ../../nbs/cli/05_pretrain.ipynb #329d4702
 def _pretrain_nano(args):

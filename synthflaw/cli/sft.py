@@ -6,6 +6,8 @@
 __all__ = []
 
 # %% ../../nbs/cli/06_sft.ipynb #3f65b22e
+import sys
+
 from synthflaw.cli.options import (
     MODEL,
     OF_TRAINING,
@@ -36,6 +38,10 @@ def add_sft(
     column_options(s)
     out_option(s, "folder of the model; a stopped run found there goes on")
     option(s, "--epochs", "X", "passes over the rows (default: %(default)s)", float, 1.0)
+    spans = (
+        "leave these spans out of the loss: selection.jsonl of `diagnose`, mask.jsonl of `clean`"
+    )
+    option(s, "--mask", "FILE", spans)
     mask = "show in colour which tokens of a row are trained, and stop"
     option(s, "--show-mask", "ROW", mask, int, nargs="?", const=0)
     seed_option(s, "order of the rows")
@@ -44,6 +50,28 @@ def add_sft(
     train_options(s)
 
 # %% ../../nbs/cli/06_sft.ipynb #359276cc
+def _named(rows: list[dict], source: str) -> list[dict]:
+    "Rows with the ids that a diagnosis of the same file gives them."
+    from pathlib import Path
+
+    return [{"id": f"{Path(source).name}:{i}", **row} for i, row in enumerate(rows)]
+
+
+def _masked_rows(args, rows, tokenizer, selection):
+    "Rows for TRL in which the selected spans are no labels."
+    from synthflaw.train.mask import mask_rows
+
+    named = _named(rows, args.data)
+    data = mask_rows(named, selection, tokenizer, args.seq_len, "sft", on_empty="drop")
+    left_out = sum(bool(spans) for spans in data["spans"])
+    empty = len(rows) - len(data)
+    print(
+        f"mask: {left_out:,} of {len(rows):,} rows; {empty:,} without content dropped",
+        file=sys.stderr,
+    )
+    return data
+
+
 def _print_mask(args, rows):
     "Which tokens of a row are trained, in colour."
     from synthflaw.lm.model import load_lm
@@ -54,11 +82,26 @@ def _print_mask(args, rows):
     quiet()
     model, tokenizer = load_lm(args.model, "cpu", "float32", args.trust_remote_code)
     settings = TrainSettings(max_length=args.seq_len)
+    if args.mask:
+        rows = _masked_rows(args, rows, tokenizer, args.mask)
     view = show_mask(model, tokenizer, rows, args.show_mask, settings, **parse_trl(args.trl))
     trained = sum(view.trained)
     print(view)
     print(f"\n{trained} of {len(view.trained)} tokens are trained")
     return {"trained": trained, "tokens": len(view.trained)}
+
+
+def _training(args, tokenizer, rows):
+    "The function that trains, and what it trains on."
+    from functools import partial
+
+    from synthflaw.train.sft import sft
+    from synthflaw.train.train import train
+
+    if not args.mask:
+        return sft, rows
+    together = partial(train, train_sampling_strategy="group_by_length")
+    return together, _masked_rows(args, rows, tokenizer, args.mask)
 
 
 def run_sft(
@@ -76,14 +119,16 @@ def run_sft(
         return _print_mask(args, rows)
 
     def prepare(model, tokenizer, settings):
-        from synthflaw.train.sft import sft
-
+        fn, data = _training(args, tokenizer, rows)
         held = {"eval_rows": read[args.eval]} if args.eval else {}
+        if held and args.mask:
+            held["eval_rows"] = _masked_rows(args, held["eval_rows"], tokenizer, {})
 
         def train(settings, **more):
-            return sft(model, tokenizer, rows, settings, **held, **more)
+            return fn(model, tokenizer, data, settings, **held, **more)
 
-        steps = round(len(rows) * args.epochs / settings.batch_size)
-        return train, {"rows": len(rows)}, steps
+        steps = round(len(data) * args.epochs / settings.batch_size)
+        return train, {"rows": len(data)}, steps
 
-    return train_folder(args, "sft", {"data": args.data, "n_rows": len(rows)}, prepare)
+    config = {"data": args.data, "n_rows": len(rows)} | ({"mask": args.mask} if args.mask else {})
+    return train_folder(args, "sft", config, prepare)

@@ -16,7 +16,8 @@ import datasets
 import numpy as np
 
 from ..analysis.phrases import phrase_spans
-from ..core import Document, check, derive_seed, read_jsonl, text_of
+from ..analysis.selection import read_selection
+from ..core import Document, check, derive_seed, text_of
 from ..data.corpus import load_texts
 from ..data.formats import pattern_phrases
 from ..data.mixture import schedule
@@ -230,20 +231,6 @@ def spans_of(
         return None
     key = row.get("id", "") if isinstance(row, dict) else getattr(row, "id", "")
     return selection.get(key, [])
-
-# %% ../../nbs/52_rows.ipynb #1337707a
-def read_selection(
-    file: str | Path,  # JSON lines {"id", "spans", "why"}
-) -> dict[str, list]:  # id -> spans
-    "Read the spans that a diagnosis selected."
-    rows = read_jsonl(file)
-    wanted = "an object with id (text) and spans ([[start, end], …] in characters)"
-    for i, r in enumerate(rows, 1):
-        spans = r.get("spans")
-        named = isinstance(r.get("id"), str) and isinstance(spans, list)
-        ok = named and all(len(x) == 2 and 0 <= x[0] <= x[1] for x in spans)
-        check(ok, f"{file}, line {i}", r, wanted)
-    return {r["id"]: [tuple(x) for x in r["spans"]] for r in rows}
 
 # %% ../../nbs/52_rows.ipynb #f2c88659
 def _stream(items, encode, eos, seed, name):
