@@ -246,6 +246,12 @@ _LEAST = 2.5  # least weight of a frame
 _LIGHT = 4.0  # below it a frame has to be in a tenth of the texts
 
 
+def _slotless(marks, places):
+    "Whether nearly all texts consist of the pieces alone: a frequent answer, and no frame."
+    whole = [sum(b - a for a, b in spans) == len(marks.texts[d]) for d, spans in places.items()]
+    return np.mean(whole or [False]) >= 0.95
+
+
 def _loose(marks, pieces, places, known, rules):
     "Whether short pieces stand far apart: words of a topic, and no frame."
     if not places or max(_weight([piece], known) for piece in pieces) >= _LEAST:
@@ -283,7 +289,8 @@ def _one_frame(marks, seed, known, rules):
         pieces = _without_body(marks, pieces, places, known, rules)
     places = matches(marks, pieces) if pieces else {}
     weight = _weight(pieces, known)
-    rare = weight < _LIGHT and len(places) < 0.1 * len(marks.rows)
+    light = weight < _LIGHT or _slotless(marks, places)
+    rare = light and len(places) < 0.1 * len(marks.rows)
     loose = _loose(marks, pieces, places, known, rules)
     if len(places) < rules.min_docs or weight < _LEAST or rare or loose:
         return None, {}, core
