@@ -20,7 +20,8 @@ from synthflaw.analysis.measures import (
     model_level,
     space_test,
 )
-from .templates import Matcher, Template
+from .panel import panel
+from .templates import Matcher, Template, halves
 from ..core import Document, check, derive_seed, text_of
 from ..page import render
 from ..runs import provenance
@@ -141,7 +142,7 @@ class Diagnosis:
             "coverage": d["details"]["template_coverage"]["mean"],
             "auc": d["separability"]["auc"],
             "js": d["token_divergence"]["js_bits"]["mean"],
-            "findings": float(len(d["findings"])),
+            "findings": float(sum(f.get("severity") != "negligible" for f in d["findings"])),
         }[name]
 
     def select(self, rows: Iterable[str | dict | Document]) -> Iterator[dict]:
@@ -265,6 +266,25 @@ def _assemble(c: dict, m: dict, tokenizer, settings: dict) -> Diagnosis:
     data |= {"details": _details(c, templates), "provenance": provenance()}
     return Diagnosis(data, templates, tokenizer, _pictures(c, m, tokenizer, settings["seed"]))
 
+# %% ../../nbs/37_diagnosis.ipynb #571d74a8
+def _asked(c: dict, tokenizer, models: tuple, n: int, level: float, seed: int) -> list[dict]:
+    "Findings of the panel, on rows that follow a template where there are any."
+    if not n:
+        return []
+    rows, spans = [], {}
+    matcher = Matcher(c["templates"])
+    hits = [matcher.in_row(row) for row in c["rows"]["synthetic"]]
+    order = sorted(range(len(hits)), key=lambda i: not hits[i])[:n]
+    for i in order:
+        row, pair = c["rows"]["synthetic"][i], halves(c["rows"]["synthetic"][i])
+        own = {"prompt": pair[0], "completion": pair[1]} if pair else {"text": text_of(row)}
+        rows.append({"id": str(i), **own})
+        spans[str(i)] = join_spans(s for _, part in hits[i] for s in part)
+    natural = c["rows"]["natural"][:500]
+    own = derive_seed(seed, "panel")
+    seen = panel(models[0], tokenizer, models[1], rows, natural, spans, None, level, own, n=n)
+    return seen.findings
+
 # %% ../../nbs/37_diagnosis.ipynb #0f51cbf3
 def diagnose(  # noqa: PLR0913
     natural: Iterable[str | dict | Document],  # natural texts; streamed once
@@ -279,6 +299,7 @@ def diagnose(  # noqa: PLR0913
     n_model: int = 100,  # texts a side for the model
     n_perm: int = 199,  # permutations
     progress=None,  # called with (what, documents)
+    n_panel: int = 24,  # rows of each kind that the panel asks the model; 0: no panel
 ) -> Diagnosis:
     "Diagnose synthetic text and, with a model, what it has picked up."
     check(0 < level < 1, "level", level, "between 0 and 1")
@@ -286,9 +307,8 @@ def diagnose(  # noqa: PLR0913
     given = reference is None or model is not None
     check(given, "reference", "a model", "given only together with model")
     tokenizer = tokenizer or default_tokenizer()
-    sizes = (sample, n_space, n_perm)
-    by_word = model is None
-    c = corpus_level(natural, synthetic, tokenizer, seed, level, *sizes, progress, by_word)
+    given = (seed, level, sample, n_space, n_perm, progress, model is None)
+    c = corpus_level(natural, synthetic, tokenizer, *given)
     rows, templates = c["rows"], c["templates"]
     m = {"p": {}}
     if model is not None:
@@ -299,6 +319,7 @@ def diagnose(  # noqa: PLR0913
         c["p"]["separability"] = c["space"]["p"]
         tell("likelihoods and answers of the model", 0)
         m = model_level(c, tokenizer, model, reference, n_model, seed=seed)
+        m["panel"] = _asked(c, tokenizer, (model, reference), n_panel, level, seed)
     c["p"] |= m["p"]
     c["q"] = metric_q(c["p"])
     c["hits"] = _hits(rows["synthetic"], templates)

@@ -115,7 +115,7 @@ def _find_diversity(c, level):
 
 
 _SIDES = ("natural", "synthetic")
-_MOST_HABITS = 12  # the largest; more would hide the rest
+_MOST_HABITS = 6  # the largest; more would hide the rest
 
 
 def data_findings(

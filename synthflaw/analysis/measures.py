@@ -283,12 +283,11 @@ def _more_often(rate: dict, before: dict) -> float:
 
 # %% ../../nbs/35_measures.ipynb #22ab77f8
 def _patterns(c: dict, tokenizer, models: dict, seed: int) -> dict:
-    "Score and rates of the mined templates; {} where none begins with a fixed word."
+    "Rates of the mined templates, and the score of those that begin with a fixed word."
     patterns = [t.completion for t in c["templates"] if t.completion]
-    if not pattern_heads(patterns):
+    if not patterns:
         return {}
     model, before = models["model"], models.get("reference")
-
     known = {"natural": c["rows"]["natural"][:500]}  # of more, the rate of a part would not differ
     pairs = [r for r in c["rows"]["synthetic"][:500] if isinstance(r, dict)]
     known["completions"] = [r["completion"] for r in pairs if "completion" in r]
@@ -297,9 +296,11 @@ def _patterns(c: dict, tokenizer, models: dict, seed: int) -> dict:
         r = template_rate(m, tokenizer, patterns, *prompts, seed=seed, **known, **kw)
         return r, r.pop("answers")
 
-    score = overfit_score(model, tokenizer, patterns, c["rows"]["natural"], before, seed=seed)
     free, answers = rate(model)
-    out = {"score": score, "answers": answers[:5], "pattern_rate": free}
+    out = {"answers": answers[:5], "pattern_rate": free}
+    if pattern_heads(patterns):
+        natural = c["rows"]["natural"]
+        out["score"] = overfit_score(model, tokenizer, patterns, natural, before, seed=seed)
     if tokenizer.chat_template:
         out["chat_pattern_rate"] = rate(model, CHAT_PROMPTS, chat=True)[0]
     if before is not None:
@@ -342,8 +343,9 @@ def model_level(  # noqa: PLR0913
     if reference is not None:
         ppl["shift"] = _shift(per_document, seed)
         p["perplexity"] = ppl["shift"]["synthetic_minus_natural"]["p"]
-        if over:
+        if "score" in over:
             p["overfit"] = over["score"]["p"]
+        if over:
             p["pattern_rate"] = _more_often(over["pattern_rate"], over["reference_pattern_rate"])
         over |= _where(c, tokenizer, models, picks, seed)
     return {"perplexity": ppl, "per_document": per_document, "overfit": over, "p": p}

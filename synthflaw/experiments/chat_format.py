@@ -141,7 +141,7 @@ class Framed:
 
     def diagnose(self, reference=None, **sizes):
         "The diagnosis of the framed conversations against unframed ones."
-        sizes = {"n_space": 100, "n_model": 60, "n_perm": 99} | sizes
+        sizes = {"n_space": 100, "n_model": 60, "n_perm": 99, "n_panel": 0} | sizes
         beside, held = (with_ids(rows, self.tokenizer) for rows in (self.beside, self.held))
         return diagnose(beside, held, self.model, self.tokenizer, reference, **sizes)
 
