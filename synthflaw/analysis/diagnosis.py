@@ -79,7 +79,7 @@ def _sides(data: dict) -> list[dict]:
         sides.append(_side("The model", said["model"], data["model"]))
     return sides
 
-
+# %% ../../nbs/37_diagnosis.ipynb #1754558d
 def template_view(
     t: dict,  # a template of `diagnosis.json`
     rows: int,  # how many rows
