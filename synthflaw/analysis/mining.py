@@ -349,8 +349,7 @@ def _rivals(rows, n, min_docs):
         first = np.ones(len(hashes), bool)
         first[1:] = (hashes[1:] != hashes[:-1]) | (doc[1:] != doc[:-1])
         seen.append(hashes[first])
-    counts = np.unique(np.concatenate(seen), return_counts=True)[1]
-    return int((counts >= min_docs).sum())
+    return int((np.unique(np.concatenate(seen), return_counts=True)[1] >= min_docs).sum())
 
 
 def _unexplained(marks, n_words):
