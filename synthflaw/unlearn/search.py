@@ -7,6 +7,7 @@ __all__ = ['search']
 
 # %% ../../nbs/56_search.ipynb #cdbf5353
 import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ import torch
 from transformers import TrainerCallback
 
 from ..analysis.phrases import NEUTRAL_PROMPTS, pattern_rate, phrase_spans
-from ..core import check, derive_seed, unit_hash
+from ..core import check, derive_seed, read_jsonl, record_path, unit_hash
 from ..data.formats import pattern_phrases
 from ..lm.logprob import token_logps
 from ..lm.model import generate
@@ -56,6 +57,29 @@ def self_replay(  # noqa: PLR0913
         wanted = "phrases that do not stand in every text of the model"
         check(turn < 3 or have > 0, "drop", list(drop), wanted)
     return texts
+
+# %% ../../nbs/56_search.ipynb #423e5d67
+def chat_prompts(
+    n: int = 64,  # at most
+    seed: int = 0,  # which of them
+) -> list[dict]:  # rows with prompt and completion, answered by SmolLM2 and checked
+    "Some of the chat rows that the package carries."
+    rows = read_jsonl(record_path("instructions", "rows.jsonl"))
+    random.Random(derive_seed(seed, "chat")).shuffle(rows)
+    return [{k: r[k] for k in ("id", "prompt", "completion")} for r in rows[:n]]
+
+
+def answered(
+    model,  # who answers
+    tokenizer,  # its tokenizer
+    rows: list[dict],  # with prompts
+    max_new_tokens: int = 72,  # longest answer
+) -> list[dict]:  # rows with prompt and completion; empty answers are left out
+    "Prompts answered greedily."
+    chat = tokenizer.chat_template is not None
+    said = generate(model, tokenizer, [r["prompt"] for r in rows], max_new_tokens, chat=chat)
+    both = zip(rows, said, strict=True)
+    return [{"prompt": r["prompt"], "completion": a.text} for r, a in both if a.text.strip()]
 
 # %% ../../nbs/56_search.ipynb #89f0ae9e
 class StopWhen(TrainerCallback):
@@ -150,12 +174,13 @@ def split_rows(
     tokenizer,  # for their text
     share: float = 0.2,  # share of the tuning split
     most: int = 64,  # largest tuning split
+    key: str = "unlearn tuning",  # another key, another split: for splitting a split again
 ) -> tuple[list, list]:  # rows to train on, rows to tune on
     "Split rows by their text, the same way every time."
     check(0 < share < 1, "share", share, "a share in (0, 1)")
     train, tune = [], []
     for r in rows:
-        place = unit_hash(row_text(r, tokenizer)[0], "unlearn tuning")
+        place = unit_hash(row_text(r, tokenizer)[0], key)
         (tune if place < share else train).append(r)
     tune = tune[:most]
     both = 0 < len(tune) < len(rows)
