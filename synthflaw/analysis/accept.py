@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/39_accept.ipynb #5172e1b1
+# %% ../../nbs/39_accept.ipynb #1b63e0c4
 import numpy as np
 
-from .exam import carries
-from .panel import Panel, rate_cell
+from .exam import carries, rate_cell
+from .panel import Panel
 from ..core import check
 
 # %% ../../nbs/39_accept.ipynb #11abf4dd

@@ -51,7 +51,18 @@ def is_degenerate(
     empty = not re.search(r"\w", answer.text)
     return empty or not answer.finished or repetition(answer.text) > most
 
-# %% ../../nbs/35_exam.ipynb #b156f70f
+# %% ../../nbs/35_exam.ipynb #23d84597
+def rate_cell(
+    hits: Sequence[float],  # 1 or 0, one an answer
+) -> dict:  # a cell with the exact (Clopper-Pearson) interval, which is honest at 0 and 1
+    "A share with its exact 95% interval."
+    n, k = len(hits), int(np.sum(hits))
+    check(n > 0, "hits", [], "at least one answer")
+    ends = stats.binomtest(k, n).proportion_ci(0.95, "exact")
+    ci = [float(ends.low), float(ends.high)]
+    return {"mean": k / n, "ci95": ci, "ci_kind": "exact binomial over answers", "n": n}
+
+# %% ../../nbs/35_exam.ipynb #7326a00c
 def margin_rows(
     n: int = 40,  # rows
     rows: Sequence[dict] | None = None,  # in the shape of the shipped ones; None: those
@@ -95,7 +106,7 @@ def margin_marks(
             out.append(Marked(asked + ids, len(asked), np.zeros(len(ids), bool)))
     return out
 
-# %% ../../nbs/35_exam.ipynb #40bc3f22
+# %% ../../nbs/35_exam.ipynb #cd46260d
 def spoken(
     text: str,  # any text
     edges: bool = False,  # mark its beginning with ^ and its end with $
@@ -134,27 +145,39 @@ def said_more_often(
     others: Sequence[str],  # of the reference, to the same prompts; or natural texts
     prompts: Sequence[str],  # what was asked
     level: float = 0.05,  # false-discovery rate
-) -> list[tuple[str, float]]:  # (phrase, q), none inside another that as many answers hold
+    known: Sequence[str] = (),  # phrases that are habits already
+) -> list[str]:  # those in most answers first, none that another one says already
     "Phrases that stand in more of the answers than of the others."
     own = Counter(g for a, p in zip(answers, prompts, strict=True) for g in _grams(a, p))
     common = [g for g, k in own.items() if k >= max(3, 0.05 * len(answers))]
     if not common:
         return []
     theirs = [spoken(t, True) for t in others]
-    df = [sum(f" {g} " in t for t in theirs) for g in common]
-    n, m = len(answers), max(1, len(theirs))
-    p = stats.hypergeom.sf(
-        [own[g] - 1 for g in common], n + m, np.add([own[g] for g in common], df), n
-    )
-    q = fdr(p)
-    good = sorted(
-        (g for g in zip(common, q, strict=True) if g[1] <= level), key=lambda g: -len(g[0])
-    )
-    kept = []
-    for g, at in good:
-        if not any(f" {g} " in f" {k} " and own[k] >= 0.8 * own[g] for k, _ in kept):
-            kept.append((g, float(at)))
-    return sorted(kept, key=lambda g: (-own[g[0]], g[0]))
+    had = np.array([own[g] for g in common])
+    df = had + [sum(f" {g} " in t for t in theirs) for g in common]
+    n = len(answers)
+    q = fdr(stats.hypergeom.sf(had - 1, n + max(1, len(theirs)), df, n))
+    new = [g for g, at in zip(common, q, strict=True) if at <= level]
+    kept, out = [(p, carries(answers, [p])) for p in known], []
+    for g in sorted(new, key=lambda g: (-round(own[g] * 0.9), -len(g), g)):
+        hits = carries(answers, [g])
+        if not any(_alike(g, k) and hits @ has >= 0.8 * hits.sum() for k, has in kept):
+            kept.append((g, hits))
+            out.append(g)
+    return out
+
+
+def _alike(a: str, b: str) -> bool:
+    "Do two phrases have two neighbouring words in common?"
+    x, y = a.split(), b.split()
+    return bool(set(zip(x, x[1:], strict=False)) & set(zip(y, y[1:], strict=False)))
+
+
+def readable(
+    phrase: str,  # as it is searched for
+) -> str:  # an edge of the answer as a dash
+    "A phrase for reading."
+    return phrase.replace("^ ", "– ").replace(" $", " –")
 
 
 def carries(
@@ -165,7 +188,7 @@ def carries(
     said = [spoken(t, True) for t in texts]
     return np.array([int(any(f" {p} " in t for p in phrases)) for t in said], np.int64)
 
-# %% ../../nbs/35_exam.ipynb #a7083bdf
+# %% ../../nbs/35_exam.ipynb #8e250aab
 def _questions() -> list[str]:
     "Bare requests of the rows that the package carries: they ask for no template."
     rows = read_jsonl(record_path("instructions", "rows.jsonl"))
@@ -235,7 +258,7 @@ def _fast_copy(model, dtype: str):
     half = dtype == "bfloat16" or (dtype == "auto" and large and has_fast_bf16(model.device))
     return copy.deepcopy(model).to(torch.bfloat16) if half else model
 
-# %% ../../nbs/35_exam.ipynb #b834f321
+# %% ../../nbs/35_exam.ipynb #6b22099c
 def exam(  # noqa: PLR0913
     tokenizer,  # of all the models that will sit it
     pairs: Sequence[str | dict | Document] = (),  # held-out rows of the format

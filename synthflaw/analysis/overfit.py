@@ -22,11 +22,20 @@ from ..lm.model import generate
 from ..stats import bootstrap_cell
 
 # %% ../../nbs/32_overfit.ipynb #0b32dd7d
+_GAP = re.compile(r"…|\.\.\.|⟨[^⟩]*⟩")  # a gap, or a typed slot such as ⟨number⟩
+
+
+def _fixed_parts(pattern: str) -> list[str]:
+    "What stands between the gaps of a pattern, with a word in it; white space as one space."
+    parts = (" ".join(part.split()) for part in _GAP.split(pattern))
+    return [part for part in parts if re.search(r"\w", part)]
+
+
 def pattern_heads(
-    patterns: Sequence[str],  # mined patterns or phrases; "…" is a gap
+    patterns: Sequence[str],  # mined patterns or phrases; "…" and "⟨…⟩" are gaps
 ) -> list[str]:  # distinct openings with at least one word
     "The fixed openings of patterns."
-    heads = [re.split(r"…|\.\.\.", p.strip())[0].strip() for p in patterns]
+    heads = [_GAP.split(p.strip())[0].strip() for p in patterns]
     return list(dict.fromkeys(h for h in heads if re.search(r"\w", h)))
 
 # %% ../../nbs/32_overfit.ipynb #0fce5e98
@@ -193,23 +202,66 @@ def format_probe(  # noqa: PLR0913
     by_format = {k: float(v) for k, v in zip(names, logps.mean(0), strict=True)}
     return bootstrap_cell(gap, seed, over="facts") | {"p": p, "by_format": by_format}
 
+# %% ../../nbs/32_overfit.ipynb #9ce6448b
+def _within(part: str, completions: Sequence[str], least: float) -> str | None:
+    "A part without the leading words that completions do not have; None where nothing is left."
+    words = part.split()
+    for i in range(len(words)):
+        rest = " ".join(words[i:])
+        if re.search(r"\w", rest) and pattern_rate(completions, [rest]).mean() >= least:
+            return rest
+    return None
+
+
+def telling_parts(
+    patterns: Sequence[str],  # mined patterns; "…" and "⟨…⟩" are gaps
+    natural: Sequence[str | Document] = (),  # natural texts
+    completions: Sequence[str] = (),  # of the training rows, where they are known
+    reference_answers: Sequence[str] = (),  # what the reference answered to the same prompts
+    common: float = 0.01,  # share of natural texts, or of its answers, above which none counts
+) -> list[str]:  # distinct, in the order of the patterns
+    "The fixed parts of patterns that an answer can be recognised by."
+    parts = list(dict.fromkeys(part for p in patterns for part in _fixed_parts(p)))
+    if len(completions):
+        parts = [_within(part, completions, common) for part in parts]
+        parts = list(dict.fromkeys(part for part in parts if part))
+    telling = [part for part in parts if len(part.split()) > 1 or len(part) > 6]
+    kept = telling or parts  # a short word is anywhere, but better than nothing
+    for usual in ([text_of(t) for t in natural], list(reference_answers)):
+        if usual:
+            kept = [part for part in kept if pattern_rate(usual, [part]).mean() <= common]
+    return kept
+
+# %% ../../nbs/32_overfit.ipynb #1ab271e0
+def completion_openings(
+    patterns: Sequence[str],  # mined patterns
+    completions: Sequence[str],  # of the training rows
+    share: float = 0.05,  # least share of the completions that begin with it
+) -> list[str]:  # distinct, in the order of the patterns
+    "The fixed parts of patterns that completions begin with."
+    begins = [" ".join(c.split()).lower() for c in completions]
+    parts = telling_parts(patterns, completions=completions)
+    least = max(1, share * len(begins))
+    return [p for p in parts if sum(b.startswith(p.lower()) for b in begins) >= least]
+
 # %% ../../nbs/32_overfit.ipynb #5f6240f9
 def template_rate(  # noqa: PLR0913
     model,  # a causal language model
     tokenizer,  # its tokenizer
-    patterns: Sequence[str],  # mined patterns; their fixed openings are searched for
+    patterns: Sequence[str],  # mined patterns; their fixed parts are searched for
     prompts: Sequence[str] = NEUTRAL_PROMPTS[::3],  # neutral prompts, or questions for `chat`
     chat: bool = False,  # ask in the chat template
     max_new_tokens: int = 48,  # longest answer
     seed: int = 0,  # of the bootstrap
-) -> dict:  # a cell: share of answers with a template; "answers"
-    "Share of a model's texts that carry the opening of a mined template."
-    heads = pattern_heads(patterns)
-    telling = [h for h in heads if len(h.split()) > 1 or len(h) > 6]  # a short word is anywhere
+    **known,  # natural, completions, reference_answers: see `telling_parts`
+) -> dict:  # a cell: share of answers with a part of a template; "answers" and "parts"
+    "Share of a model's texts that carry a fixed part of a mined template."
+    parts = telling_parts(patterns, **known)
     with evaluating(model):
         replies = generate(model, tokenizer, list(prompts), max_new_tokens, chat=chat)
     answers = [g.text for g in replies]
-    return bootstrap_cell(pattern_rate(answers, telling or heads), seed) | {"answers": answers}
+    hits = pattern_rate(answers, parts) if parts else np.zeros(len(answers))
+    return bootstrap_cell(hits, seed) | {"answers": answers, "parts": parts}
 
 # %% ../../nbs/32_overfit.ipynb #7c21e498
 class PatternCallback(TrainerCallback):

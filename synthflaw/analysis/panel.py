@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['panel']
 
-# %% ../../nbs/36_panel.ipynb #d8d4f796
+# %% ../../nbs/36_panel.ipynb #57a114b5
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +18,8 @@ from synthflaw.analysis.exam import (
     carries,
     exam,
     is_degenerate,
+    rate_cell,
+    readable,
     said_more_often,
 )
 from .grams import fdr
@@ -26,7 +28,7 @@ from ..core import Document, check, text_of
 from ..page import render
 from ..stats import bootstrap_cell, mcnemar, rate_effect, severity
 
-# %% ../../nbs/36_panel.ipynb #9258bfd2
+# %% ../../nbs/36_panel.ipynb #6679dfe7
 ACTIONS = {
     "template_probability": "Restore or unlearn the format's tokens, then look again.",
     "hidden_plain": "Restore the format's tokens; SFT alone will only hide them.",
@@ -84,17 +86,6 @@ def graded(
         if f["worse"] and f["chance"] is not None:
             f["severity"] = severity(f["effect"], f["q_value"], level)
     return out
-
-
-def rate_cell(
-    hits: Sequence[float],  # 1 or 0, one an answer
-) -> dict:  # a cell with the exact (Clopper-Pearson) interval, which is honest at 0 and 1
-    "A share with its exact 95% interval."
-    n, k = len(hits), int(np.sum(hits))
-    check(n > 0, "hits", [], "at least one answer")
-    ends = stats.binomtest(k, n).proportion_ci(0.95, "exact")
-    ci = [float(ends.low), float(ends.high)]
-    return {"mean": k / n, "ci95": ci, "ci_kind": "exact binomial over answers", "n": n}
 
 
 def paired_p(
@@ -243,7 +234,7 @@ def _agreement(own, ref, seed, **_):
     text += f"{same:.0%} begin with the same eight words."
     return finding("agreement", text, cell, 1.0, 1 - cell["mean"], worse=False)
 
-# %% ../../nbs/36_panel.ipynb #17a0b596
+# %% ../../nbs/36_panel.ipynb #08d0edb2
 def mined_phrases(
     own: dict,  # from `Exam.look`
     ref: dict | None,  # the reference's; None: natural texts stand for its answers
@@ -255,17 +246,11 @@ def mined_phrases(
     asked = [*exam.prompts, *exam.openings]
     said = [a.text for a in own["answers"]]
     others = [a.text for a in ref["answers"]] if ref else list(natural)
-    new = [g for g, _ in said_more_often(said, others, asked, level)] if others else []
-    usual = [*natural, *(others if ref else ())]
-    common = {p for p in exam.phrases if usual and carries(usual, [p]).mean() > 0.01}
-    return [*(p for p in exam.phrases if p not in common), *new]
-
-
-def readable(
-    phrase: str,  # as it is searched for
-) -> str:  # an edge of the answer as a dash
-    "A phrase for reading."
-    return phrase.replace("^ ", "– ").replace(" $", " –")
+    fixed = exam.phrases
+    for usual in (natural, others if ref else ()):
+        fixed = [p for p in fixed if not usual or carries(usual, [p]).mean() <= 0.01]
+    new = said_more_often(said, others, asked, level, fixed) if others else []
+    return [*fixed, *new]
 
 
 def _habits(own, ref, seed, phrases=(), **_):
