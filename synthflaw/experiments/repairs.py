@@ -5,22 +5,24 @@
 # %% auto #0
 __all__ = ['compare_repairs']
 
-# %% ../../nbs/experiments/08_repairs.ipynb #d687af75
+# %% ../../nbs/experiments/08_repairs.ipynb #1d14bf4c
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ..analysis.accept import accepted
 from ..analysis.diagnosis import diagnose
-from ..analysis.panel import accepted, exam, margin_rows, read_panel
-from ..core import read_jsonl, record_path, text_of
+from ..analysis.exam import exam
+from ..analysis.panel import read_panel
+from ..core import text_of
 from ..study.experiment import Patient, run_arms
 from ..study.preset import PRESETS, Preset, base_lm, repair_settings
-from ..unlearn.methods import Kit, treat
-from ..unlearn.repair import selected_spans, with_ids
+from ..unlearn.methods import Kit, selected_spans, treat, with_ids
 from ..unlearn.restore import RestoreSettings, fine_tune
+from ..unlearn.search import spare_rows
 
-# %% ../../nbs/experiments/08_repairs.ipynb #971ebda5
+# %% ../../nbs/experiments/08_repairs.ipynb #701367fe
 ARMS = {
     "SynthLM": (None, {}),
     "BaseLM": ("rollback", {}),
@@ -37,17 +39,7 @@ ARMS = {
     "forget, held to the damaged": ("forget", {"anchor": "input"}),
 }  # arm -> method, changes of its settings
 
-
-def spare_rows(
-    taken: Iterable[str],  # prompts and answers of an exam
-) -> list[dict]:  # prompt and completion
-    "The chat rows of the package that an exam does not ask."
-    asked = set(taken)
-    rows = read_jsonl(record_path("instructions", "rows.jsonl"))
-    free = [r for r in rows if r["prompt"] not in asked and r["completion"] not in asked]
-    return [{k: r[k] for k in ("prompt", "completion")} for r in free]
-
-# %% ../../nbs/experiments/08_repairs.ipynb #f9035612
+# %% ../../nbs/experiments/08_repairs.ipynb #42ddf5cf
 class Clinic:
     "A damaged model of a seed, what there is to repair it, and the exam that all models sit."
 
@@ -68,8 +60,7 @@ class Clinic:
         self.natural = [text_of(t) for t in natural]
         self.theirs = self.exam.look(self.reference)
         self.before = self.panel(self.patient.model)
-        answers = [r["answer"] for r in margin_rows(asked.get("n", 32))]
-        spare = spare_rows([*self.exam.prompts, *answers])
+        spare = spare_rows([self.exam])
         self.gentle, taught, chat = spare[:60], spare[60:120], spare[120:]
         chosen = selected_spans(found, pairs)
         replay = data.texts("replay")

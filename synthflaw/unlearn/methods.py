@@ -14,13 +14,18 @@ from typing import NamedTuple
 
 import torch
 
-from ..core import check
+from ..analysis.accept import accepted
+from ..analysis.diagnosis import Diagnosis
+from ..analysis.exam import Exam, carries, rate_cell
+from ..analysis.panel import Panel, read_panel
+from ..core import check, text_of
 from ..data.mixture import mix
 from ..train.train import continue_pretraining
 from .reference import check_alike
 from .restore import RestoreSettings, fine_tune, forgetting_settings, restore
 from .rows import UnlearnSettings, row_text
 from .search import answered, chat_prompts
+from .trainer import Diverged
 from .unlearn import unlearn
 
 # %% ../../nbs/58_methods.ipynb #bb578ad4
@@ -244,3 +249,127 @@ def treat(
     began = time.perf_counter()
     done = {"tokens": 0, **METHODS[method].run(model, kit)}
     return Treatment(method, seconds=time.perf_counter() - began, **done)
+
+# %% ../../nbs/58_methods.ipynb #c2b30cc3
+def _as_dict(row, tokenizer) -> dict:
+    "A row as a dictionary; a conversation as its text."
+    if isinstance(row, str):
+        return {"text": row}
+    if not isinstance(row, dict):
+        return row.to_dict()
+    if "messages" in row or isinstance(row.get("prompt"), list):
+        kept = {"id": row["id"]} if "id" in row else {}
+        return {"text": row_text(row, tokenizer)[0], **kept}
+    return dict(row)
+
+
+def with_ids(
+    rows: list,  # rows of any kind, see `row_text`
+    tokenizer=None,  # writes conversations out in its chat template; needed where there are some
+) -> list[dict]:  # rows with an id each; a conversation as its text
+    "Rows as dictionaries with an id each."
+    plain = [_as_dict(r, tokenizer) for r in rows]
+    return [{**r, "id": str(r.get("id", f"row-{i}"))} for i, r in enumerate(plain)]
+
+# %% ../../nbs/58_methods.ipynb #3165243b
+def selected_spans(
+    diagnosis: Diagnosis,  # of the synthetic text
+    rows: list[dict],  # the synthetic rows, each with its own "id"
+) -> dict[str, list]:  # id -> spans (start, end) in characters of the training text
+    "The spans to forget, by row."
+    ids = [r["id"] for r in rows]
+    repeated = len(ids) - len(set(ids))
+    check(not repeated, "rows", f"{repeated} repeated ids", "rows with an id each")
+    chosen = {r["id"]: [tuple(s) for s in r["spans"]] for r in diagnosis.select(rows)}
+    check(
+        any(chosen.values()),
+        "synthetic",
+        f"{len(rows)} rows in which no template was found",
+        "text with a format to forget; use `unlearn` with forget_on='completion' "
+        "to forget it all the same",
+    )
+    return chosen
+
+# %% ../../nbs/58_methods.ipynb #655e5b78
+def habit_cells(before: Panel, after: Panel) -> list[dict]:
+    "Share of answers with a habit of either panel, before and after."
+    phrases = list(dict.fromkeys([*before.phrases, *after.phrases]))
+    return [
+        rate_cell(carries([a.text for a in p.seen["answers"]], phrases)) for p in (before, after)
+    ]
+
+
+def _point(done: Treatment, before: Panel, after: Panel, decision: dict) -> dict:
+    "What a method left, lost and cost."
+    habit = habit_cells(before, after)[1]
+    drops = {k: after.seen[k].mean() - before.seen[k].mean() for k in ("natural", "content")}
+    if len(after.seen["margin"]):
+        drops["margin"] = before.seen["margin"].mean() - after.seen["margin"].mean()
+    return {
+        "method": done.method,
+        "habits": habit["mean"],
+        "habits_ci95": habit["ci95"],
+        "lost": float(sum(max(0.0, x) for x in drops.values())),
+        "broken": len(decision["reasons"]),
+        "accepted": decision["accepted"],
+        "verdict": decision["verdict"],
+        "tokens": done.tokens,
+        "seconds": round(done.seconds, 1),
+    }
+
+
+def _mark(points: list[dict], chosen: int) -> None:
+    "Mark frontier and choice, in place."
+    for i, p in enumerate(points):
+        at = (p["habits"], p["lost"])
+        better = [(q["habits"], q["lost"]) for q in points]
+        p["on_frontier"] = not any(q[0] <= at[0] and q[1] <= at[1] and q != at for q in better)
+        p["chosen"] = i == chosen
+
+
+def view(model, dtype):
+    "A copy of the model in which it is looked at; the model itself in float32."
+    if model is None or dtype == "float32":
+        return model
+    return copy.deepcopy(model).to(torch.bfloat16)
+
+
+@dataclass
+class Bench:
+    "The damaged model, the exam, and what the reference and the model scored in it."
+
+    exam: Exam  # what is asked
+    natural: list  # natural texts that habits must not be common in
+    theirs: dict | None  # the reference's, from `Exam.look`
+    before: Panel | None = None  # of the damaged model
+
+    def panel(self, model, dtype: str = "float32") -> Panel:
+        "The panel of a model."
+        seen = self.exam.look(view(model, dtype))
+        return read_panel(self.exam, seen, self.theirs, [text_of(t) for t in self.natural])
+
+
+def try_all(model, kit: Kit, bench: Bench, budget, dtype, say) -> tuple:  # noqa: PLR0913
+    "Try what there is, the cheap ones first; what was done in the end, and the points."
+    start = {k: v.clone() for k, v in model.state_dict().items()}
+    points, best, kept = [], None, None
+    for name in usable(kit, AUTO):
+        say(f"trying {name}")
+        model.load_state_dict(start)
+        try:
+            done = treat(model, name, kit)
+        except Diverged:
+            continue
+        after = bench.panel(model, dtype)
+        decision = accepted(bench.before, after, budget)
+        points.append(_point(done, bench.before, after, decision))
+        rank = (not decision["accepted"], len(decision["reasons"]), points[-1]["lost"])
+        if name != "rollback" and (best is None or rank < best[0]):
+            best = (rank, len(points) - 1, done)
+            kept = {k: v.clone() for k, v in model.state_dict().items()}
+        if name != "rollback" and decision["accepted"]:
+            break
+    check(best is not None, "method", "auto", "with a reference, SFT rows or natural text")
+    model.load_state_dict(kept)
+    _mark(points, best[1])
+    return best[2], points

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from ..analysis.exam import Exam, exam, margin_rows
 from ..analysis.phrases import NEUTRAL_PROMPTS, pattern_rate, phrase_spans
 from ..core import check, derive_seed, read_jsonl, record_path, unit_hash
 from ..data.formats import pattern_phrases
@@ -80,6 +81,43 @@ def answered(
     said = generate(model, tokenizer, [r["prompt"] for r in rows], max_new_tokens, chat=chat)
     both = zip(rows, said, strict=True)
     return [{"prompt": r["prompt"], "completion": a.text} for r, a in both if a.text.strip()]
+
+# %% ../../nbs/56_search.ipynb #b356922b
+def bare_requests() -> list[str]:
+    "Requests of the package's chat rows that carry no constraint."
+    rows = read_jsonl(record_path("instructions", "rows.jsonl"))
+    return list(dict.fromkeys(r["prompt"] for r in rows if r["family"] == "none"))
+
+
+def sitting(  # noqa: PLR0913
+    tokenizer,  # of the models
+    synthetic: list,  # held-out rows with the format
+    natural: list,  # held-out natural rows
+    spans: dict | None,  # id -> spans of the format
+    part: int = 0,  # 0: for the report; 1: for choosing
+    asked: dict | None = None,  # n, n_prompts, max_new_tokens, max_tokens, dtype: see `exam`
+) -> Exam:
+    "An exam for one part of the held-out rows."
+    how = dict(asked or {})
+    n, k = how.get("n", 32), how.pop("n_prompts", 56)
+    requests = bare_requests()[part * k : (part + 1) * k]
+    chats = tokenizer.chat_template is not None
+    openings = [*NEUTRAL_PROMPTS[part::2][: max(1, k // 2)], *([] if chats else requests)]
+    margins = margin_rows(2 * n)[part * n :][:n]
+    prompts = requests if chats else []
+    how |= {"prompts": prompts, "openings": openings, "constraints": margins}
+    return exam(tokenizer, synthetic, natural, spans, **how)
+
+
+def spare_rows(
+    exams: list[Exam],  # whose prompts and answers are not to be trained on
+) -> list[dict]:  # prompt and completion
+    "The chat rows of the package that no exam asks."
+    taken = {p for e in exams for p in (*e.prompts, *e.openings)}
+    taken |= {r["answer"] for r in margin_rows(2 * max(len(e.margins) for e in exams))}
+    rows = read_jsonl(record_path("instructions", "rows.jsonl"))
+    free = [r for r in rows if r["prompt"] not in taken and r["completion"] not in taken]
+    return [{k: r[k] for k in ("prompt", "completion")} for r in free]
 
 # %% ../../nbs/56_search.ipynb #89f0ae9e
 class StopWhen(TrainerCallback):
