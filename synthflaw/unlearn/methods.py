@@ -299,6 +299,23 @@ def habit_cells(before: Panel, after: Panel) -> list[dict]:
     ]
 
 
+def sentence(before: Panel, after: Panel, decision: dict) -> str:
+    "The verdict of a repair with its numbers."
+    habit, now = habit_cells(before, after)
+    low, high = (100 * x for x in now["ci95"])
+    said = [f"template in answers {habit['mean']:.0%} → {now['mean']:.0%} [{low:.0f}, {high:.0f}]"]
+    shown = {"template_probability": "probability of the format", "degenerate": "degenerate"}
+    for metric, words in shown.items():
+        if metric in after:
+            said.append(f"{words} {before[metric]['value']:.0%} → {after[metric]['value']:.0%}")
+    for side, words in (("natural", "natural text"), ("content", "content")):
+        rise = after.seen[side].mean() - before.seen[side].mean()
+        said.append(f"{words} {rise:+.2f} nats".replace("-", "−"))
+    if decision["accepted"]:
+        return "; ".join(said) + ": repaired"
+    return "; ".join(said) + f": not repaired ({'; '.join(decision['reasons'])})"
+
+
 def _point(done: Treatment, before: Panel, after: Panel, decision: dict) -> dict:
     "What a method left, lost and cost."
     habit = habit_cells(before, after)[1]

@@ -25,8 +25,8 @@ from synthflaw.unlearn.methods import (
     Bench,
     Kit,
     Treatment,
-    habit_cells,
     selected_spans,
+    sentence,
     treat,
     try_all,
     view,
@@ -52,23 +52,6 @@ MEASURES = {
     "instruction_margin": "how much a constraint tells (nats per token)",
     "score": "overfitting score of the diagnosis (nats per token)",
 }  # what a repair reports
-
-
-def sentence(before: Panel, after: Panel, decision: dict) -> str:
-    "The verdict of a repair with its numbers."
-    habit, now = habit_cells(before, after)
-    low, high = (100 * x for x in now["ci95"])
-    said = [f"template in answers {habit['mean']:.0%} → {now['mean']:.0%} [{low:.0f}, {high:.0f}]"]
-    shown = {"template_probability": "probability of the format", "degenerate": "degenerate"}
-    for metric, words in shown.items():
-        if metric in after:
-            said.append(f"{words} {before[metric]['value']:.0%} → {after[metric]['value']:.0%}")
-    for side, words in (("natural", "natural text"), ("content", "content")):
-        rise = after.seen[side].mean() - before.seen[side].mean()
-        said.append(f"{words} {rise:+.2f} nats".replace("-", "−"))
-    if decision["accepted"]:
-        return "; ".join(said) + ": repaired"
-    return "; ".join(said) + f": not repaired ({'; '.join(decision['reasons'])})"
 
 # %% ../../nbs/59_repair.ipynb #630bae0a
 @dataclass(repr=False)
