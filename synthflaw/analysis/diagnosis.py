@@ -10,10 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from .density import density_peaks, frequency_density
-from .diversity import DIVERSITY_SIGN
+from .findings import data_findings, model_findings, notes_on, verdict_of
 from synthflaw.analysis.measures import (
     corpus_level,
     join_spans,
@@ -21,12 +19,11 @@ from synthflaw.analysis.measures import (
     model_level,
     space_test,
 )
-from .templates import Template, template_spans
-from .tokens import show_token
+from .templates import Matcher, Template
 from ..core import Document, check, derive_seed, text_of
 from ..page import render
 from ..runs import provenance
-from ..stats import bootstrap_cell, show_cell
+from ..stats import bootstrap_cell
 
 # %% ../../nbs/37_diagnosis.ipynb #b1cb75e4
 @dataclass(repr=False)
@@ -66,8 +63,9 @@ class Diagnosis:
 
     def select(self, rows: Iterable[str | dict | Document]) -> Iterator[dict]:
         "Rows of `selection.jsonl`: the spans of templates, in characters of `core.text_of(row)`."
+        matcher = Matcher(self.templates)
         for i, row in enumerate(rows):
-            hits = template_spans(text_of(row), self.templates, self.tokenizer)
+            hits = matcher.in_row(row)
             if not hits:
                 continue
             own = row.get("id", i) if isinstance(row, dict) else getattr(row, "id", i)
@@ -75,116 +73,6 @@ class Diagnosis:
             found = [self.templates[k] for k, _ in hits[:2]]
             why = [f"template ({t.coverage:.0%} of the corpus): {t.pattern}" for t in found]
             yield {"id": str(own), "spans": [list(s) for s in spans], "why": "; ".join(why)}
-
-# %% ../../nbs/37_diagnosis.ipynb #2215345d
-ADVICE = {
-    "templates": "drop or rewrite the rows of the template, write in several formats, "
-    "or unlearn the template's spans (selection.jsonl)",
-    "tokens": "look at which template they belong to; vary the wording",
-    "separability": "mix formats and styles; filter what a classifier recognises at once",
-    "divergence": "mix with natural text, or vary the wording",
-    "diversity": "remove near-duplicates, raise the sampling temperature, "
-    "use more prompts and formats",
-    "perplexity": "train on less of it, or mix with natural text",
-    "overfit": "unlearn the template's spans (selection.jsonl) with replay, then diagnose again",
-    "pattern_rate": "unlearn the template's spans (selection.jsonl) with replay, "
-    "then diagnose again",
-}  # what to do about a finding
-
-# %% ../../nbs/37_diagnosis.ipynb #9b43ca47
-def _find_templates(c, m, level):
-    if not c["templates"]:
-        return None
-    n, cov = len(c["templates"]), c["coverage"]
-    explain = f"{n} templates explain" if n > 1 else f"{n} template explains"
-    text = f"{explain} {cov['mean']:.0%} of the synthetic texts"
-    text += f"; the largest: “{c['templates'][0].pattern[:160]}”"
-    return cov["mean"], text, show_cell(cov), f"{c['natural_coverage']:.3f} of natural texts"
-
-
-def _find_tokens(c, m, level):
-    if not c["tokens"]:
-        return None
-    share = sum(t["synthetic_per_million"] - t["natural_per_million"] for t in c["tokens"]) / 1e6
-    some = ", ".join(f"“{show_token(t['token'])}”" for t in c["tokens"][:6])
-    text = f"{len(c['tokens'])} structural tokens, such as {some}"
-    text += ", take more of the text than in natural text"
-    return share, text, f"{share:.3f} of all tokens in excess", "no token"
-
-
-def _find_separability(c, m, level):
-    s = c["space"]
-    number = f"AUC {s['auc']:.3f} [{s['ci95'][0]:.3f}, {s['ci95'][1]:.3f}]"
-    text = "A linear classifier tells the two kinds of text apart"
-    return 2 * s["auc"] - 1, text, number, f"AUC {s['null_auc']:.3f}"
-
-
-def _find_divergence(c, m, level):
-    js = c["divergence"]["js_bits"]
-    number, null = f"{show_cell(js)} bits of 1", f"{js['null']:.3f} bits before correction"
-    return js["mean"], "The token distributions differ", number, null
-
-
-def _find_diversity(c, m, level):
-    change = {}  # of each measure that says "more repetitive", relative to the larger side
-    for k, x in c["diversity"].items():
-        if x["mean"] * DIVERSITY_SIGN[k] > 0 and x["p"] <= level:
-            change[k] = abs(x["mean"]) / max(abs(x["natural"]), abs(x["synthetic"]), 1e-9)
-    if not change:
-        return None
-    most = max(change, key=change.get)
-    x = c["diversity"][most]
-    names = ", ".join(k.replace("_", " ") for k in change)
-    text = f"The synthetic text is more repetitive ({names}); most in {most.replace('_', ' ')}: "
-    text += f"{x['synthetic']:.3g} against {x['natural']:.3g}"
-    return change[most], text, f"difference {show_cell(x)}", "0"
-
-
-def _find_perplexity(c, m, level):
-    s = m["perplexity"]["shift"]["synthetic_minus_natural"]
-    how = "likelier" if s["mean"] < 0 else "less likely"
-    text = f"The model finds synthetic text {how} than before, beyond its change on natural text"
-    return abs(s["mean"]), text, f"{show_cell(s)} nats per token", "0"
-
-
-def _find_overfit(c, m, level):
-    s = m["overfit"]["score"]
-    text = "The model expects the templates where nothing asks for them"
-    null = f"{s['null_ci95'][0]:.3f} to {s['null_ci95'][1]:.3f}"
-    return 1 - np.exp(-max(0, s["mean"])), text, f"score {show_cell(s)} nats per token", null
-
-
-def _find_pattern_rate(c, m, level):
-    rate, before = m["overfit"]["pattern_rate"], m["overfit"]["reference_pattern_rate"]
-    text = "The model writes the templates into texts that do not ask for them"
-    return rate["mean"], text, show_cell(rate), f"{before['mean']:.3f}"
-
-# %% ../../nbs/37_diagnosis.ipynb #c034929b
-_FINDERS = {
-    "templates": _find_templates,
-    "tokens": _find_tokens,
-    "separability": _find_separability,
-    "divergence": _find_divergence,
-    "diversity": _find_diversity,
-    "perplexity": _find_perplexity,
-    "overfit": _find_overfit,
-    "pattern_rate": _find_pattern_rate,
-}  # measure -> function of corpus side, model side and level: effect, text, number, null; or None
-
-
-def _findings(c: dict, m: dict, level: float) -> list[dict]:
-    "Plain-language findings of the measures that pass, largest effect first."
-    out = []
-    for metric, find in _FINDERS.items():
-        q = c["q"].get(metric, 1.0)
-        found = find(c, m, level) if q <= level else None
-        if found is None:
-            continue
-        effect, text, number, null = found
-        effect = round(float(min(1, max(0, effect))), 4)
-        finding = {"metric": metric, "effect": effect, "text": text, "number": number}
-        out.append(finding | {"null": null, "q": q, "advice": ADVICE[metric]})
-    return sorted(out, key=lambda f: -f["effect"])
 
 # %% ../../nbs/37_diagnosis.ipynb #e1cfb89d
 def default_tokenizer():
@@ -196,32 +84,21 @@ def default_tokenizer():
     return AutoTokenizer.from_pretrained(nano_folder("nano"))
 
 # %% ../../nbs/37_diagnosis.ipynb #8eccad5f
-def _coverage(rows, templates, tokenizer, seed) -> dict:
+def _coverage(rows, templates, seed) -> dict:
     "Share of texts that at least one template explains."
-    hit = [0.0] * len(rows)
-    if templates:
-        hit = [float(bool(template_spans(text_of(r), templates, tokenizer))) for r in rows]
+    matcher = Matcher(templates)
+    hit = [float(bool(matcher.in_row(r))) for r in rows]
     return bootstrap_cell(hit, seed, over="documents", keep=False)
-
-
-def _verdict(found: list[dict]) -> str:
-    "One sentence: how many findings, and the largest."
-    if not found:
-        return "No finding: by these measures the synthetic text is like the natural text."
-    s = "s" if len(found) > 1 else ""
-    return f"{len(found)} finding{s}: {found[0]['text']}."
 
 
 def _evidence(c: dict, templates: list[Template], level: float) -> dict:
     "What the corpora show; tokens only where they pass as a family."
     columns = ("token", "log_odds", "q_value", "natural_per_million", "synthetic_per_million")
     tokens = c["tokens"] if c["q"]["tokens"] <= level else []
-    kept = []
-    for t in templates:
-        kept.append({"pattern": t.pattern, "coverage": t.coverage, "examples": list(t.examples)})
     return {
         "structural_tokens": [{k: t[k] for k in columns} for t in tokens],
-        "templates": kept,
+        "templates": [t.to_dict() for t in templates],
+        "natural_templates": [t.to_dict() for t in c["natural_templates"]],
         "separability": {k: c["space"][k] for k in ("auc", "ci95", "null_auc")},
         "token_divergence": c["divergence"],
         "diversity": c["diversity"],
@@ -239,7 +116,7 @@ def _corpora(read: dict) -> dict:
 
 def _details(c: dict, templates: list[Template]) -> dict:
     "What the page and the figures need beside the evidence."
-    plain = [{k: v for k, v in t.to_dict().items() if k != "examples"} for t in templates]
+    plain = [{"pattern": t.pattern, **_shares(t)} for t in templates]
     return {
         "q_by_metric": c["q"],
         "template_coverage": c["coverage"],
@@ -249,21 +126,41 @@ def _details(c: dict, templates: list[Template]) -> dict:
     }
 
 
+def _shares(t: Template) -> dict:
+    return {"coverage": t.coverage, "natural_coverage": t.natural_coverage, "q_value": t.q_value}
+
+
 def _pictures(c: dict, m: dict, tokenizer, seed: int) -> dict:
     "What the figures draw and JSON does not hold."
-    counts = [c["stats"][k]["counts"] for k in ("natural", "synthetic")]
+    counts = [c["counts"][k] for k in ("natural", "synthetic")]
     density = frequency_density(*counts)
     density |= {"peaks": density_peaks(density, *counts, tokenizer)}
     out = {"density": density, "space": c["space"]}
     return out | {"per_document": m.get("per_document"), "seed": seed}
 
 
+_ALIKE = "by these measures the synthetic text is like the natural text."
+_UNMOVED = "by these measures the model has taken over nothing of the format."
+
+
+def _verdicts(c: dict, m: dict, level: float) -> dict:
+    "The findings on the data and on the model, a sentence on each, and what reconciles them."
+    found = data_findings(c, level)
+    out = {"verdict": verdict_of(found, _ALIKE), "data": found, "model": []}
+    out["verdicts"] = {"data": out["verdict"], "model": None}
+    if "perplexity" in m:
+        out["model"] = model_findings(m, c["q"], level)
+        out["verdicts"]["model"] = verdict_of(out["model"], _UNMOVED)
+        out["verdict"] = "Model: {model} Data: {data}".format(**out["verdicts"])
+    both = sorted(out["data"] + out["model"], key=lambda f: -f["effect"])
+    return out | {"findings": both, "notes": notes_on(c, c["natural_templates"], level)}
+
+
 def _assemble(c: dict, m: dict, tokenizer, settings: dict) -> Diagnosis:
     "The `Diagnosis` of what was measured."
     level = settings["level"]
     templates = c["templates"] if c["q"]["templates"] <= level else []
-    found = _findings(c, m, level)
-    data = {"verdict": _verdict(found), "findings": found} | _evidence(c, templates, level)
+    data = _verdicts(c | {"templates": templates}, m, level) | _evidence(c, templates, level)
     if m.get("perplexity"):
         data |= {"perplexity": m["perplexity"], "overfit": m["overfit"]}
     data |= {"corpora": _corpora(c["stats"]), "settings": settings}
@@ -291,7 +188,9 @@ def diagnose(  # noqa: PLR0913
     given = reference is None or model is not None
     check(given, "reference", "a model", "given only together with model")
     tokenizer = tokenizer or default_tokenizer()
-    c = corpus_level(natural, synthetic, tokenizer, seed, level, sample, n_space, n_perm, progress)
+    sizes = (sample, n_space, n_perm)
+    by_word = model is None
+    c = corpus_level(natural, synthetic, tokenizer, seed, level, *sizes, progress, by_word)
     rows, templates = c["rows"], c["templates"]
     m = {"p": {}}
     if model is not None:
@@ -304,6 +203,6 @@ def diagnose(  # noqa: PLR0913
         m = model_level(c, tokenizer, model, reference, n_model, seed=seed)
     c["p"] |= m["p"]
     c["q"] = metric_q(c["p"])
-    c["coverage"] = _coverage(rows["synthetic"], templates, tokenizer, seed)
-    c["natural_coverage"] = _coverage(rows["natural"], templates, tokenizer, seed)["mean"]
+    c["coverage"] = _coverage(rows["synthetic"], templates, seed)
+    c["natural_coverage"] = _coverage(rows["natural"], templates, seed)["mean"]
     return _assemble(c, m, tokenizer, {"seed": seed, "level": level, "sample": sample})

@@ -6,6 +6,8 @@
 __all__ = []
 
 # %% ../../nbs/35_measures.ipynb #8e917b1b
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -20,7 +22,8 @@ from .grams import encode_ids, fdr, join_factor, token_rows, token_test
 from .likelihood import likelihood_shift, perplexity
 from .overfit import overfit_score, pattern_heads, template_rate
 from .stream import corpus_stats
-from .templates import mine_templates, template_spans
+from .templates import Matcher, mine_templates
+from .tokens import Vocabulary, vocab_size
 from ..core import Document, check, derive_seed, text_of
 from ..stats import bootstrap_cell
 
@@ -101,6 +104,44 @@ def _tokens(read: dict, ids: dict, tokenizer, level: float) -> list[dict]:
     }
     return token_rows(n["counts"], s["counts"], presence, tokenizer, level)
 
+# %% ../../nbs/35_measures.ipynb #c3539010
+def _words(rows: dict, level: float) -> list[dict]:
+    "Structural words, punctuation and line breaks of the samples."
+    vocabulary = Vocabulary()
+    ids = {}
+    for side, texts in rows.items():
+        ids[side] = [np.array(vocabulary.encode(text_of(t)), np.int64) for t in texts]
+    if not min(sum(map(len, side)) for side in ids.values()):
+        return []
+    return token_test(ids["natural"], ids["synthetic"], vocabulary, level)
+
+
+def _in_words(tokens: list[dict], rows: list, tokenizer) -> list[dict]:
+    "Structural tokens named by the words that they are mostly a part of; each word once."
+    wanted, seen = {t["id"] for t in tokens}, {t["id"]: Counter() for t in tokens}
+    vocabulary = Vocabulary()
+    for row in rows[:400]:
+        text = text_of(row)
+        words = vocabulary.spans_of(text)
+        starts = [a for a, _ in words]
+        enc = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        for i, (a, b) in zip(enc["input_ids"], enc["offset_mapping"], strict=True):
+            if i in wanted and text[a:b].strip():
+                at = b - len(text[a:b].lstrip())
+                start, end = words[bisect_right(starts, at) - 1]
+                seen[i][text[start:end]] += 1
+    named = {}
+    for t in tokens:
+        word = seen[t["id"]].most_common(1)[0][0] if seen[t["id"]] else t["token"]
+        named.setdefault(word, t | {"token": word, "piece": t["token"]})
+    return list(named.values())
+
+# %% ../../nbs/35_measures.ipynb #fa266ba6
+def _counted(ids: dict, tokenizer) -> dict:
+    "(V,) token counts of both samples."
+    V = vocab_size(tokenizer)
+    return {k: np.bincount(np.concatenate(rows), minlength=V) for k, rows in ids.items()}
+
 
 def _divergence(ids: dict, n_perm: int, seed: int) -> dict:
     "Divergence of at most 1,000 documents a side."
@@ -128,18 +169,23 @@ def corpus_level(  # noqa: PLR0913
     n_space: int = 200,  # texts a side for separability
     n_perm: int = 199,  # permutations
     progress: Callable | None = None,  # called with (what, documents) now and then
+    by_word: bool = True,  # structural words, not tokens: where no model has a say
 ) -> dict:  # "stats", "rows", the five measures, their "p" and "q"
     "Everything that is measured without a model."
-    read = _read({"natural": natural, "synthetic": synthetic}, tokenizer, seed, sample, progress)
+    counted = None if by_word else tokenizer
+    read = _read({"natural": natural, "synthetic": synthetic}, counted, seed, sample, progress)
     rows = {k: sorted(s["sample"], key=text_of) for k, s in read.items()}
     ids = {k: encode_ids(r, tokenizer) for k, r in rows.items()}
-    tokens = _tokens(read, ids, tokenizer, level)
-    templates = mine_templates(ids["natural"], ids["synthetic"], tokenizer, level)
+    if by_word:
+        tokens = _words(rows, level)
+    else:
+        tokens = _in_words(_tokens(read, ids, tokenizer, level), rows["synthetic"], tokenizer)
+    templates = mine_templates(rows["natural"], rows["synthetic"], level)
+    natural_templates = mine_templates(rows["synthetic"], rows["natural"], level)
     divergence = _divergence(ids, n_perm, seed)
     diversity = _diversity(rows, tokenizer, seed)
-    space_seed = derive_seed(seed, "space")
     sides = rows["natural"], rows["synthetic"]
-    space = space_test(*sides, tokenizer, None, n_space, n_perm, space_seed)
+    space = space_test(*sides, tokenizer, None, n_space, n_perm, derive_seed(seed, "space"))
     p = {
         "tokens": min([t["q_value"] for t in tokens], default=1.0),
         "templates": min([t.q_value for t in templates], default=1.0),
@@ -148,7 +194,8 @@ def corpus_level(  # noqa: PLR0913
         "separability": space["p"],
     }
     measured = {"tokens": tokens, "templates": templates, "divergence": divergence}
-    measured |= {"diversity": diversity, "space": space}
+    measured |= {"diversity": diversity, "space": space, "natural_templates": natural_templates}
+    measured |= {"counts": _counted(ids, tokenizer)}
     return {"stats": read, "rows": rows} | measured | {"p": p, "q": metric_q(p)}
 
 # %% ../../nbs/35_measures.ipynb #92abd900
@@ -227,7 +274,7 @@ def _more_often(rate: dict, before: dict) -> float:
 # %% ../../nbs/35_measures.ipynb #22ab77f8
 def _patterns(c: dict, tokenizer, models: dict, seed: int) -> dict:
     "Score and rates of the mined templates; {} where none begins with a fixed word."
-    patterns = [t.pattern for t in c["templates"]]
+    patterns = [t.completion for t in c["templates"] if t.completion]
     if not pattern_heads(patterns):
         return {}
     model, before = models["model"], models.get("reference")
@@ -250,9 +297,9 @@ def _where(c: dict, tokenizer, models: dict, picks: dict, seed: int) -> dict:
     "Where the shift lies: by class of token, and by position."
     both = models["model"], models["reference"]
     rows = [c["rows"]["synthetic"][k] for k in picks["synthetic"][:40]]
-    spans, names = [], []
+    spans, names, matcher = [], [], Matcher(c["templates"])
     for r in rows:
-        hits = template_spans(text_of(r), c["templates"], tokenizer)
+        hits = matcher.in_row(r)
         spans.append(join_spans(s for _, part in hits for s in part))
         names.append(c["templates"][hits[0][0]].pattern[:80] if hits else "no template")
     by_position = {}

@@ -17,7 +17,7 @@ from ..core import Document, check, text_of
 
 # %% ../../nbs/26_stream.ipynb #70ade141
 def stats_init(  # noqa: PLR0913
-    tokenizer,  # the one `stats_update` will use
+    tokenizer,  # the one `stats_update` will use; None: words are counted, not tokens
     seed: int = 0,  # of the sample
     sample: int = 2000,  # texts kept
     width: int = 1 << 18,  # counters of a row of the sketch
@@ -25,12 +25,13 @@ def stats_init(  # noqa: PLR0913
     max_chars: int = 20_000,  # longest text kept in the sample, in characters
 ) -> dict:  # an empty state
     "The state before the first text."
-    V = vocab_size(tokenizer)
+    V = vocab_size(tokenizer) if tokenizer else 0
     return {
         "counts": np.zeros(V, np.int64),
         "df": np.zeros(V, np.int64),
         "documents": 0,
         "characters": 0,
+        "words": 0,
         "pairs": 0,
         "sketch": np.zeros((depth, width), np.int64),
         "sample": [],
@@ -73,11 +74,11 @@ def _smallest(sample, size):
 def stats_update(
     state: dict,  # from `stats_init` or an earlier update
     texts: Iterable[str | dict | Document],  # some texts, as many as fit in memory
-    tokenizer,  # a fast Hugging Face tokenizer
+    tokenizer,  # a fast Hugging Face tokenizer, or None
 ) -> dict:  # a new state
     "Count some more texts."
-    texts = list(texts)
-    rows, V = encode_ids(texts, tokenizer), len(state["counts"])
+    texts, V = list(texts), len(state["counts"])
+    rows = encode_ids(texts, tokenizer) if tokenizer else [np.zeros(0, np.int64)] * len(texts)
     ids = np.concatenate(rows) if rows else np.zeros(0, np.int64)
     pairs = gram_hashes(rows, 2)[0]
     sketch = state["sketch"].copy()
@@ -86,6 +87,7 @@ def stats_update(
     return state | {
         "counts": state["counts"] + np.bincount(ids, minlength=V),
         "df": state["df"] + token_df(rows, V),
+        "words": state["words"] + sum(len(text_of(t).split()) for t in texts),
         "documents": state["documents"] + len(rows),
         "characters": state["characters"] + sum(len(text_of(t)) for t in texts),
         "pairs": state["pairs"] + len(pairs),
@@ -104,7 +106,7 @@ def stats_merge(
     same = a["sketch"].shape == b["sketch"].shape and len(a["counts"]) == len(b["counts"])
     wanted = f"made with the same tokenizer and sketch, {a['sketch'].shape}"
     check(same, "b", b["sketch"].shape, wanted)
-    sums = ("counts", "df", "documents", "characters", "pairs", "sketch")
+    sums = ("counts", "df", "documents", "characters", "words", "pairs", "sketch")
     sample = _smallest([*a["sample"], *b["sample"]], a["size"])
     return a | {k: a[k] + b[k] for k in sums} | {"sample": sample}
 
@@ -122,7 +124,7 @@ def stats_finalize(
         return int(state["sketch"][np.arange(depth), _columns(hashes, depth, width)[:, 0]].min())
 
     return {k: state[k] for k in ("counts", "df", "documents", "characters")} | {
-        "tokens": int(state["counts"].sum()),
+        "tokens": int(state["counts"].sum()) if len(state["counts"]) else state["words"],
         "sample": [text for _, text in state["sample"]],
         "pair_count": pair_count,
         "pair_error": float(np.e * state["pairs"] / width),
@@ -144,7 +146,7 @@ def _batches(texts, batch_chars):
 # %% ../../nbs/26_stream.ipynb #1a83c28b
 def corpus_stats(  # noqa: PLR0913
     texts: Iterable[str | dict | Document],  # a stream
-    tokenizer,  # a fast Hugging Face tokenizer
+    tokenizer,  # a fast Hugging Face tokenizer; None: words are counted, not tokens
     seed: int = 0,  # of the sample
     sample: int = 2000,  # texts kept
     batch_chars: int = 1_000_000,  # characters counted at once

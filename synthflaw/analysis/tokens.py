@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
+import regex
 from scipy import sparse
 
 from ..core import Document, check, text_of
@@ -92,3 +93,62 @@ def show_token(
 ) -> str:  # one visible word
     "A token for a label: without the space before it, with signs for white space."
     return token.strip() or token.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")
+
+# %% ../../nbs/20_tokens.ipynb #d3290cb4
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(
+    rf"""[a-zA-Z]++(?![\p{{L}}\p{{M}}])         # the commonest case first
+    |[[\p{{L}}\p{{M}}]--[{_UNSPACED}]]+         # letters of any script
+    |\p{{N}}+(?:[.,:/\-]\p{{N}}+)*             # numbers, also 1,200 and 2024-05-17
+    |\n[^\S\n]*(?:\n[^\S\n]*)*                # line breaks, with blank lines
+    |\#+|\*+|=+|~+|`+|-+|\.+                 # markup
+    |[{_UNSPACED}]\p{{M}}*                    # a character of a script without spaces
+    |[^\s]                                   # any other sign""",
+    regex.VERBOSE | regex.V1,
+)
+
+
+def _one_break(word: str) -> str:
+    "Line breaks in one form: one or several blank lines are the same word."
+    return "\n\n" if word.count("\n") > 1 else "\n"
+
+
+class Vocabulary:
+    "Words with ids, numbered as they come."
+
+    def __init__(self):
+        self.ids = {}  # word -> id
+
+    def __len__(self):
+        return len(self.ids)
+
+    def get_vocab(self) -> dict[str, int]:
+        "The words and their ids, as a tokenizer gives them."
+        return self.ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        "Words of some ids, with a space between them."
+        words = self.words()
+        return " ".join(words[i] for i in ids)
+
+    def words(self) -> list[str]:
+        "The words by id."
+        return list(self.ids)
+
+    def ids_of(self, text: str) -> list[int]:
+        "The words of a text, -1 for those that are not in the vocabulary."
+        known = self.ids.get
+        return [known(w if w[0] != "\n" else _one_break(w), -1) for w in _WORD.findall(text)]
+
+    def spans_of(self, text: str) -> list[tuple[int, int]]:
+        "Where the words of a text stand, (start, end) in characters."
+        return [match.span() for match in _WORD.finditer(text)]
+
+    def encode(self, text: str) -> list[int]:
+        "The words of a text; new ones get the next id."
+        ids = []
+        for word in _WORD.findall(text):
+            if word[0] == "\n":
+                word = _one_break(word)
+            ids.append(self.ids.setdefault(word, len(self.ids)))
+        return ids

@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/cli/04_diagnose.ipynb #d898b642
 from .options import MODEL, SOURCE, machine_options, option, seed_option
+from .sources import column_options, say_once, source_columns
 from ..core import check
 
 # %% ../../nbs/cli/04_diagnose.ipynb #f14b9485
@@ -20,8 +21,9 @@ def add_diagnose(
     meaning = "what is wrong with synthetic text, and what a model has picked up of it"
     p = sub.add_parser("diagnose", help=meaning)
     option(p, "--natural", "SOURCE", f"natural text: {SOURCE}", required=True)
-    rows = "synthetic text or prompt-completion rows; the same kinds of SOURCE"
+    rows = "synthetic text, pairs or conversations; the same kinds of SOURCE"
     option(p, "--synthetic", "SOURCE", rows, required=True)
+    column_options(p)
     option(p, "--model", "M", f"a model that may have been trained on it: {MODEL}")
     option(p, "--reference", "R", "the model before, with the same tokenizer")
     gate = (
@@ -103,13 +105,16 @@ def run_diagnose(
     from synthflaw.analysis.diagnosis import diagnose
     from synthflaw.analysis.diagnosis_page import write_diagnosis
     from synthflaw.core import set_threads
-    from synthflaw.data.corpus import load_documents
+    from synthflaw.data.corpus import load_texts
 
     limits = _limits(args.fail_on, bool(args.model))
     set_threads(args.threads)
+    tell = say_once()
+    sides = [args.natural, args.synthetic]
+    columns = dict(zip(sides, source_columns(args, sides, tell), strict=True))
 
     def texts(source):
-        return islice(load_documents(source), args.limit)
+        return islice(load_texts(source, columns[source], tell=tell), args.limit)
 
     models = _models(args)
     with Console(stderr=True).status("reading") as status:

@@ -35,7 +35,8 @@ def option(
 
 # %% ../../nbs/cli/00_options.ipynb #0b8cf97b
 SOURCE = (
-    "embedded, a path (.txt .md .jsonl .jsonl.gz .parquet, file or folder), or hub:NAME[:SPLIT]"
+    "embedded, a path (.txt .md .jsonl[.gz] .json .csv .tsv .parquet, file or folder), "
+    "or hub:NAME[:SPLIT]"
 )
 MODEL = "nano, smollm, a folder, or a hub name"
 OF_TRAINING = "of the multiplications in training (default: bfloat16 where the processor has it)"
@@ -364,29 +365,3 @@ def train_folder(
     if main_process:
         _leave_model(args.out, result, lm[1], done, bool(args.lora))
     return done
-
-# %% ../../nbs/cli/00_options.ipynb #ad089226
-def load_records(
-    source: str,  # instructions, a path, or hub:NAME[:SPLIT]
-) -> list[dict]:  # as they are in the file
-    "Rows of a SOURCE with their columns."
-    from synthflaw.data.corpus import SUFFIXES, file_records
-
-    if source == "instructions":
-        from synthflaw.evaluate.instructions import load_instructions
-
-        return load_instructions()
-    if source.startswith("hub:"):
-        from datasets import load_dataset
-
-        _, name, *split = source.split(":")
-        return list(load_dataset(name, split=split[0] if split else "train"))
-    path = Path(source)
-    known = "instructions, an existing file or folder, or hub:NAME[:SPLIT]"
-    check(path.exists(), "data", source, known)
-    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    if path.is_dir():
-        files = [f for f in files if f.name.lower().endswith(SUFFIXES)]
-    readable = bool(files) and all(f.name.lower().endswith(SUFFIXES) for f in files)
-    check(readable, "data", source, f"a file or folder with files {' '.join(SUFFIXES)}")
-    return [row for file in files for row in file_records(file)]

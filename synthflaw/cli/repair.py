@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f22b
 from .options import MODEL, SOURCE, machine_options, option, seed_option
+from .sources import column_options, say_once, source_columns
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f201
 def _repair_options(p):
@@ -38,6 +39,7 @@ def add_repair(
     option(p, "--reference", "R", before)
     out = "folder for the model, its card, both diagnoses, repair.json and report.html"
     option(p, "--out", "DIR", out, required=True)
+    column_options(p)
     _repair_options(p)
     mined = "texts a side that the diagnosis mines (default: %(default)s)"
     option(p, "--sample", "N", mined, int, 2000)
@@ -76,6 +78,16 @@ def _print_repair(done, page):
     print(f"The report: {page}")
 
 # %% ../../nbs/cli/09_repair.ipynb #80e36d01
+def _repair_rows(args):
+    "Natural and synthetic rows."
+    from synthflaw.unlearn.rows import load_rows
+
+    tell = say_once()
+    sources = [args.natural, args.synthetic]
+    sides = zip(sources, source_columns(args, sources, tell), strict=True)
+    return [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
+
+
 def run_repair(
     args,  # parsed options of `repair`
 ) -> int:  # 0, or 1 if the run diverged
@@ -85,7 +97,6 @@ def run_repair(
     from synthflaw.core import set_threads
     from synthflaw.lm.model import load_lm, resolve_dtype
     from synthflaw.unlearn.repair import repair, write_repair
-    from synthflaw.unlearn.rows import load_rows
     from synthflaw.unlearn.trainer import Diverged
 
     set_threads(args.threads)
@@ -97,8 +108,7 @@ def run_repair(
             done = repair(
                 model,
                 tokenizer,
-                load_rows(args.natural)[: args.limit],
-                load_rows(args.synthetic)[: args.limit],
+                *_repair_rows(args),
                 settings,
                 reference,
                 args.auto,

@@ -9,7 +9,6 @@ __all__ = []
 from synthflaw.cli.options import (
     MODEL,
     OF_TRAINING,
-    load_records,
     machine_options,
     option,
     out_option,
@@ -18,6 +17,7 @@ from synthflaw.cli.options import (
     train_folder,
     train_options,
 )
+from .sources import column_options, load_records, say_once, source_columns
 from ..core import check
 
 # %% ../../nbs/cli/06_sft.ipynb #93ee48ec
@@ -28,8 +28,12 @@ def add_sft(
     meaning = "fine-tune a model on instructions, conversations or texts; resumable"
     s = sub.add_parser("sft", help=meaning)
     option(s, "--model", "M", MODEL, required=True)
-    rows = "instructions (shipped), a .jsonl[.gz] or .parquet file or folder, or hub:NAME[:SPLIT]"
+    rows = (
+        "pairs, conversations or texts: instructions (shipped), a path (.jsonl[.gz] .json .csv "
+        ".tsv .parquet .txt .md, file or folder), or hub:NAME[:SPLIT]"
+    )
     option(s, "--data", "SOURCE", rows, required=True)
+    column_options(s)
     out_option(s, "folder of the model; a stopped run found there goes on")
     option(s, "--epochs", "X", "passes over the rows (default: %(default)s)", float, 1.0)
     mask = "show in colour which tokens of a row are trained, and stop"
@@ -61,7 +65,12 @@ def run_sft(
     args,  # parsed options of `sft`
 ) -> dict:  # content of training.json; with --show-mask, how many tokens are trained
     "`synthflaw sft`."
-    rows = load_records(args.data)
+    tell = say_once()
+    sources = [args.data, args.eval] if args.eval else [args.data]
+    read = {}
+    for source, columns in zip(sources, source_columns(args, sources, tell), strict=True):
+        read[source] = load_records(source, columns, tell)
+    rows = read[args.data]
     check(len(rows) > 0, "data", args.data, "at least one row")
     if args.show_mask is not None:
         return _print_mask(args, rows)
@@ -69,7 +78,7 @@ def run_sft(
     def prepare(model, tokenizer, settings):
         from synthflaw.train.sft import sft
 
-        held = {"eval_rows": load_records(args.eval)} if args.eval else {}
+        held = {"eval_rows": read[args.eval]} if args.eval else {}
 
         def train(settings, **more):
             return sft(model, tokenizer, rows, settings, **held, **more)

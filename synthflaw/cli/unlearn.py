@@ -9,6 +9,7 @@ __all__ = []
 from pathlib import Path
 
 from .options import MODEL, machine_options, option, seed_option
+from .sources import column_options, say_once, source_columns
 from ..core import check
 
 # %% ../../nbs/cli/08_unlearn.ipynb #20d58b2e
@@ -79,8 +80,8 @@ def add_unlearn(
     p = sub.add_parser("unlearn", help=meaning)
     option(p, "--model", "M", f"the model: {MODEL}", required=True)
     forget = (
-        "what taught the format: rows with prompt and completion, messages or text; "
-        "a path, or hub:NAME[:SPLIT]"
+        "what taught the format: pairs, conversations or texts; a path (.jsonl[.gz] .json .csv "
+        ".tsv .parquet .txt .md, file or folder), or hub:NAME[:SPLIT]"
     )
     option(p, "--forget", "SOURCE", forget, required=True)
     replay = (
@@ -90,6 +91,7 @@ def add_unlearn(
     option(p, "--replay", "SOURCE", replay, required=True)
     out = "folder for the model, unlearn.json and the card"
     option(p, "--out", "DIR", out, required=True)
+    column_options(p)
     _objective_options(p)
     _budget_options(p)
     _stop_options(p)
@@ -133,14 +135,17 @@ def _rows(args, model, tokenizer, say):
     from synthflaw.unlearn.search import self_replay, split_rows
 
     say("reading")
-    forget = load_rows(args.forget)
+    tell = say_once()
+    sources = [args.forget] if args.replay == "self" else [args.forget, args.replay]
+    columns = dict(zip(sources, source_columns(args, sources, tell), strict=True))
+    forget = load_rows(args.forget, columns[args.forget], tell)
     if args.replay == "self":
         say("the model writes its replay")
         share = args.replay_ratio / (1 + args.replay_ratio)
         tokens = max(1000, int(1.25 * args.tokens * share))
         replay = self_replay(model, tokenizer, tokens, args.seed)
     else:
-        replay = load_rows(args.replay)
+        replay = load_rows(args.replay, columns[args.replay], tell)
     return split_rows(forget, tokenizer), split_rows(replay, tokenizer)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #e63ade01

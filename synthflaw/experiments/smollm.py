@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from ..analysis.grams import encode_ids
 from ..analysis.templates import mine_templates
 from ..core import read_json, read_jsonl
 from ..evaluate.score import score
@@ -200,11 +199,10 @@ def mined(
 ) -> list[list]:  # pattern and share of the answers
     "Templates of a model's answers against BaseLM's to the same prompts."
     run = Path(run)
-    tokenizer = load_lm(run / "models" / f"seed-{seed}" / "BaseLM", "cpu", "bfloat16")[1]
 
     def said(name):
         rows = read_jsonl(run / "answers" / f"seed-{seed}" / f"{name}.jsonl")
-        return encode_ids([r["answer"] or " " for r in rows], tokenizer)
+        return [r["answer"] or " " for r in rows]
 
-    found = mine_templates(said("BaseLM"), said(model), tokenizer)
+    found = mine_templates(said("BaseLM"), said(model))
     return [[t.pattern, t.coverage] for t in found[:most]]

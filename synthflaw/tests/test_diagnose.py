@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 
 from ..analysis.diagnosis import diagnose
 from ..analysis.diagnosis_page import write_diagnosis
+from ..analysis.frames import find_pieces
 from ..analysis.grams import encode_ids, presence_p, token_test
 from ..analysis.measures import corpus_level, metric_q
 from ..analysis.stream import stats_finalize, stats_init, stats_merge, stats_update
-from ..analysis.templates import match_pieces, mine_templates
+from ..analysis.templates import mine_templates
 from ..core import as_text, read_jsonl, record_path, set_threads
 from ..data.corpus import embedded_documents
 from ..lm.model import train_tokenizer
@@ -146,7 +147,7 @@ def experiment(share: float, template: int):
     strict, touched = truth_of(rows, tokenizer, natural) if share else (set(), set())
     tokens = token_test(natural, other, tokenizer)
     ids = {t["id"] for t in tokens}
-    templates = mine_templates(natural, other, tokenizer)
+    templates = mine_templates(a, [t for t, _ in rows])
     own = [t for t in templates if literal_found(t.pattern, PLANTED[template]) >= 0.8]
     return {
         "found": len(ids),
@@ -197,7 +198,7 @@ def test_scores_grow_with_the_share(template):
 # %% ../../nbs/tests/test_diagnose.ipynb #4564ad6a
 def _often(pattern: str, texts: list[str]) -> float:
     "Share of texts that match a mined pattern, white space apart."
-    pieces = [re.escape("".join(p.split())) for p in pattern.split("…")]
+    pieces = [re.escape("".join(p.split())) for p in re.split(r"⟨\w+⟩", pattern)]
     seek = re.compile(".*?".join(pieces), re.DOTALL)
     return float(np.mean([bool(seek.search("".join(t.split()))) for t in texts]))
 
@@ -233,9 +234,10 @@ def written_by_a_model(share: float) -> dict:
     natural, fresh = a[:1500], a[1500:]
     k = 200 if share > 0.1 else 50 * (share > 0)
     n = round(k / share) if k else 1000  # texts of the mixed side
-    ids, mixed = encode_ids(natural, tokenizer), encode_ids(pairs[:k] + b[: n - k], tokenizer)
-    found = {t["id"] for t in token_test(ids, mixed, tokenizer)}
-    templates = [t.pattern for t in mine_templates(ids, mixed, tokenizer)]
+    mixed = pairs[:k] + b[: n - k]
+    ids = [encode_ids(side, tokenizer) for side in (natural, mixed)]
+    found = {t["id"] for t in token_test(*ids, tokenizer)}
+    templates = [t.pattern for t in mine_templates(natural, mixed)]
     opening, many = Counter(" ".join(t.split()[:3]) for t in pairs).most_common(1)[0]
     return _scores(pairs, natural, fresh, found, templates) | {
         "found": len(found),
@@ -319,21 +321,22 @@ def test_presence_p_is_a_valid_p(n, s, data):
 
 
 @given(
-    st.lists(st.integers(0, 5), max_size=30),
-    st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=3), max_size=4),
+    st.text("abcdef", max_size=30),
+    st.lists(st.text("abcdef", min_size=1, max_size=3), max_size=4),
+    st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_pieces_match_where_they_stand(ids, pieces):
-    hit = match_pieces(np.array(ids, np.int64), pieces)
+def test_pieces_match_where_they_stand(text, pieces, at_end):
+    hit = find_pieces(text, pieces, at_end)
     if hit is not None:
         assert len(hit) == len(pieces)  # each piece has its place
         at = 0
         for p, (i, j) in zip(pieces, hit, strict=True):
-            assert ids[i:j] == p  # the piece itself
+            assert text[i:j] == p  # the piece itself
             assert i >= at  # after the one before
             at = j
-    joined = [x for p in pieces for x in [*p, *ids[:2]]]
-    assert match_pieces(np.array(joined, np.int64), pieces) is not None  # with anything in the gaps
+    joined = "".join(p + text[:2] for p in pieces)
+    assert find_pieces(joined, pieces) is not None  # with anything in the gaps
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=6))

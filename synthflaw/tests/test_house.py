@@ -107,7 +107,7 @@ def stage(
 ) -> tuple[int, str]:  # its floor, and the number of its notebook within the house, such as "21"
     "Where in the house a module stands."
     folder, _, _ = module.rpartition(".")
-    number = re.search(r"File to edit: \S*?(\d\d)_\w+\.ipynb", modules()[module])[1]
+    number = re.search(r"File to edit: \S*?(\d\d[a-z]?)_\w+\.ipynb", modules()[module])[1]
     return FLOORS.index(folder), number
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..analysis.phrases import phrase_spans
 from ..core import Document, check, derive_seed, read_jsonl, text_of
-from ..data.corpus import file_records, load_documents
+from ..data.corpus import load_texts
 from ..data.formats import pattern_phrases
 from ..data.mixture import schedule
 from ..lm.scoring import shift
@@ -139,6 +139,15 @@ class UnlearnSettings:
         return cls(**kept | {"objective": objective, "layers": tuple(kept["layers"])})
 
 # %% ../../nbs/52_rows.ipynb #2408256d
+def talk_of(row) -> list[dict] | None:
+    "The turns of a row that is a conversation."
+    if not isinstance(row, dict) or "text" in row:
+        return None
+    if row.get("messages") is None and isinstance(row.get("prompt"), list):
+        return row["prompt"] + row["completion"]
+    return row.get("messages")
+
+
 def row_text(
     row: str | Document | dict,  # text, prompt and completion, or messages: see above
     tokenizer,  # its chat template is used for messages
@@ -146,9 +155,7 @@ def row_text(
     "A row as the text it was trained on."
     if not isinstance(row, dict) or "text" in row:
         return text_of(row), -1
-    talk = row.get("messages")
-    if talk is None and isinstance(row.get("prompt"), list):
-        talk = row["prompt"] + row["completion"]
+    talk = talk_of(row)
     if talk is None:
         text = text_of(row)
         return text, len(text) - len(row["completion"])
@@ -164,12 +171,33 @@ def format_spans(
     "Where the template's phrases stand in a text."
     return phrase_spans(text, pattern_phrases("single") if phrases is None else phrases)
 
+# %% ../../nbs/52_rows.ipynb #2096cd17
+def chat_spans(
+    talk: list[dict],  # turns with role and content
+    text: str,  # the conversation in a chat template
+    spans: list,  # (start, end) in characters of its turns, one on a line
+) -> list[tuple[int, int]]:  # (start, end) in characters of `text`
+    "Spans of a conversation, where the chat template puts them."
+    out, begin, place = [], 0, 0
+    for turn in talk:
+        said = turn["content"]
+        core = said.strip()
+        at = text.find(core, place)
+        if core and at >= 0:
+            move = at - begin - said.find(core)  # from a line of the turns to the template
+            low, high = at - move, at - move + len(core)
+            cut = ((max(a, low) + move, min(b, high) + move) for a, b in spans)
+            out += [(a, b) for a, b in cut if a < b]
+            place = at + len(core)
+        begin += len(said) + 1
+    return out
+
 # %% ../../nbs/52_rows.ipynb #fb731757
 def forget_flags(
     row: str | Document | dict,  # see `row_text`
     tokenizer,  # a fast tokenizer
     forget_on: str = "all",  # "all" tokens, those of the "completion", or those of the "format"
-    spans: list | None = None,  # (start, end) of the format; found by `format_spans` if None
+    spans: list | None = None,  # (start, end) in `core.text_of`; by `format_spans` if None
     special: bool = False,  # mark special tokens as well, as replay learns them
 ) -> tuple[list[int], list[bool]]:  # token ids, and which of them are to be forgotten
     "Tokenize a forget row and mark the tokens to forget."
@@ -181,6 +209,8 @@ def forget_flags(
         spans = [(start if forget_on == "completion" else 0, len(text))]
     elif spans is None:
         spans = format_spans(text)
+    elif talk := talk_of(row):
+        spans = chat_spans(talk, text, spans)
     enc = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     ids = enc["input_ids"]
     left_alone = set() if special else set(tokenizer.all_special_ids)
@@ -308,11 +338,8 @@ def plan_rows(
 # %% ../../nbs/52_rows.ipynb #53a8d6f3
 def load_rows(
     source: str | Path,  # "embedded", a file or folder, or "hub:NAME[:SPLIT]"
-) -> list:  # rows with prompt and completion or messages where the file has them, else documents
+    columns: dict[str, str] | None = None,  # see `load_texts`
+    tell: Callable | None = None,  # gets notes about the source; None: standard error
+) -> list:  # rows with prompt and completion or messages where the source has them, else documents
     "Read forget or replay rows."
-    path = Path(str(source))
-    if path.is_file() and str(path).endswith((".jsonl", ".jsonl.gz", ".parquet")):
-        rows = list(file_records(path))
-        if rows and all("messages" in r or {"prompt", "completion"} <= r.keys() for r in rows):
-            return [{**r, "id": r.get("id", f"{path.name}:{i}")} for i, r in enumerate(rows)]
-    return list(load_documents(source))
+    return list(load_texts(source, columns, True, tell))
