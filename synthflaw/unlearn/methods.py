@@ -234,18 +234,25 @@ def usable(
     return [n for n in names if not METHODS[n].needs or kit.has() & set(METHODS[n].needs)]
 
 
+def check_needs(
+    method: str,  # one of `METHODS`
+    kit: Kit,  # what there is
+) -> None:
+    "Raise where a method lacks what it needs, and name those that could be used."
+    check(method in METHODS, "method", method, f"one of auto, {', '.join(METHODS)}")
+    can = usable(kit)
+    missing = f"{method} without {' or '.join(METHODS[method].needs)}"
+    allowed = f"a method that what is there suffices for: {', '.join(can)}"
+    check(method in can, "method", missing, allowed)
+
+
 def treat(
     model,  # changed in place
     method: str,  # one of `METHODS`
     kit: Kit,  # what there is
 ) -> Treatment:
     "Repair a model by a method."
-    check(method in METHODS, "method", method, f"one of auto, {', '.join(METHODS)}")
-    can = usable(kit)
-    missing = f"{method!r} without {' or '.join(METHODS[method].needs)}"
-    allowed = f"a method that what is there suffices for: {', '.join(can)}"
-    if method not in can:
-        check(False, "method", missing, allowed)
+    check_needs(method, kit)
     began = time.perf_counter()
     done = {"tokens": 0, **METHODS[method].run(model, kit)}
     return Treatment(method, seconds=time.perf_counter() - began, **done)

@@ -25,6 +25,7 @@ from synthflaw.unlearn.methods import (
     Bench,
     Kit,
     Treatment,
+    check_needs,
     selected_spans,
     sentence,
     treat,
@@ -37,9 +38,9 @@ from .rows import UnlearnSettings
 from synthflaw.unlearn.search import (
     answered,
     forget_measures,
+    held_out,
     sitting,
     spare_rows,
-    split_rows,
 )
 
 # %% ../../nbs/59_repair.ipynb #0516fadd
@@ -157,25 +158,6 @@ class _Bedside:
         return found if score is None else found | {"score": float(score)}
 
 # %% ../../nbs/59_repair.ipynb #5ec98cf5
-def _check_words(eval_dtype: str, method: str) -> None:
-    "What is one of a few words is one of them."
-    check(eval_dtype in ("float32", "bfloat16"), "eval_dtype", eval_dtype, "float32 or bfloat16")
-    known = method == "auto" or method in METHODS
-    check(known, "method", method, f"auto or one of {', '.join(METHODS)}")
-
-
-def _parts(synthetic: list, natural: list, tokenizer, choosing: bool) -> dict[str, tuple]:
-    "Rows (synthetic, natural) to train on, to report, and to choose by."
-    sides = [split_rows(rows, tokenizer, 0.3, 400) for rows in (synthetic, natural)]
-    parts = {"report": tuple(held for _, held in sides)}
-    rest = [train for train, _ in sides]
-    if choosing:
-        sides = [split_rows(rows, tokenizer, 0.25, 200, "repair") for rows in rest]
-        parts["choose"] = tuple(held for _, held in sides)
-        rest = [train for train, _ in sides]
-    return parts | {"train": tuple(rest)}
-
-
 def _bring_rows(kit: Kit, sft, exams: list[Exam], method: str) -> None:
     "SFT rows as they were asked for, and the reference's answers where a method needs them."
     spare = spare_rows(exams)
@@ -206,11 +188,14 @@ def repair(  # noqa: PLR0913
     **more,  # share, instruct, chat: see `Kit`; sample, n_space, …: see `diagnose`
 ) -> Repair:
     "Diagnose, repair by a method or the first that a panel accepts, and look again."
-    _check_words(eval_dtype, method)
+    check(eval_dtype in ("float32", "bfloat16"), "eval_dtype", eval_dtype, "float32 or bfloat16")
     if reference is not None:
         check_alike(model, reference)
     given = {k: more.pop(k) for k in ("share", "instruct", "chat") if k in more}
-    parts = _parts(with_ids(synthetic, tokenizer), list(natural), tokenizer, method == "auto")
+    kit = Kit(tokenizer, [], natural, None, reference, sft, unlearn=settings, **given)
+    if method != "auto":
+        check_needs(method, kit)
+    parts = held_out(with_ids(synthetic, tokenizer), list(natural), tokenizer, method == "auto")
     look = (reference, eval_dtype, seed, n_look, report, more)
     seen = _Bedside(tokenizer, *parts["report"], *look)
     first = seen.diagnose(model, "diagnosis", 0)
@@ -219,7 +204,7 @@ def repair(  # noqa: PLR0913
         spans = selected_spans(first, [r for rows, _ in parts.values() for r in rows])
     benches = {k: seen.bench(model, *v, spans, k, asked) for k, v in parts.items() if k != "train"}
     before = seen.measures(model, spans, benches["report"].before, first)
-    kit = Kit(tokenizer, *parts["train"], spans, reference, unlearn=settings, **given)
+    (kit.pairs, kit.natural), kit.selection = parts["train"], spans
     kit.restore = {"seed": seed} | (restore or {})
     _bring_rows(kit, sft, [b.exam for b in benches.values()], method)
     seen.say("repairing")

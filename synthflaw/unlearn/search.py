@@ -226,6 +226,18 @@ def split_rows(
     check(both, "rows", found, "enough rows for both parts")
     return train, tune
 
+
+def held_out(synthetic: list, natural: list, tokenizer, choosing: bool) -> dict[str, tuple]:
+    "Rows (synthetic, natural) to train on, to report, and to choose by."
+    sides = [split_rows(rows, tokenizer, 0.3, 400) for rows in (synthetic, natural)]
+    parts = {"report": tuple(held for _, held in sides)}
+    rest = [train for train, _ in sides]
+    if choosing:
+        sides = [split_rows(rows, tokenizer, 0.25, 200, "repair") for rows in rest]
+        parts["choose"] = tuple(held for _, held in sides)
+        rest = [train for train, _ in sides]
+    return parts | {"train": tuple(rest)}
+
 # %% ../../nbs/56_search.ipynb #28f1113a
 class Look(TrainerCallback):
     "Call `fn(model)` at even distances over a run, and keep what it returns with the step."
