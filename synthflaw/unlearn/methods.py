@@ -357,7 +357,7 @@ def view(model, dtype):
         return model
     return copy.deepcopy(model).to(torch.bfloat16)
 
-
+# %% ../../nbs/58_methods.ipynb #2ec616cc
 @dataclass
 class Bench:
     "The damaged model, the exam, and what the reference and the model scored in it."

@@ -35,13 +35,7 @@ from synthflaw.unlearn.methods import (
 )
 from .reference import check_alike
 from .rows import UnlearnSettings
-from synthflaw.unlearn.search import (
-    answered,
-    forget_measures,
-    held_out,
-    sitting,
-    spare_rows,
-)
+from .search import answered, forget_measures, held_out, sitting, spare_rows
 
 # %% ../../nbs/59_repair.ipynb #0516fadd
 MEASURES = {
@@ -168,6 +162,44 @@ def _bring_rows(kit: Kit, sft, exams: list[Exam], method: str) -> None:
     if kit.reference is not None and answers and not kit.chat:
         kit.chat = answered(kit.reference, kit.tokenizer, spare[60:124])
 
+# %% ../../nbs/59_repair.ipynb #841f36ff
+@dataclass
+class _Case:
+    "What is known of a patient before the repair."
+
+    seen: _Bedside  # how it is looked at
+    first: Diagnosis  # before
+    spans: dict | None  # id -> spans of the format
+    benches: dict  # "report", and "choose" where there is a choice
+    before: dict  # measures
+    sizes: dict  # rows of each part
+
+
+def _admitted(model, parts, seen, kit, method, asked) -> _Case:  # noqa: PLR0913
+    "Diagnose, select, and look at the model as it came; the kit gets its rows."
+    first = seen.diagnose(model, "diagnosis", 0)
+    spans = None
+    if method != "unlearn" or kit.unlearn.forget_on == "format":
+        spans = selected_spans(first, [r for rows, _ in parts.values() for r in rows])
+    benches = {k: seen.bench(model, *v, spans, k, asked) for k, v in parts.items() if k != "train"}
+    (kit.pairs, kit.natural), kit.selection = parts["train"], spans
+    _bring_rows(kit, kit.sft, [b.exam for b in benches.values()], method)
+    before = seen.measures(model, spans, benches["report"].before, first)
+    sizes = {k: [len(side) for side in v] for k, v in parts.items()}
+    return _Case(seen, first, spans, benches, before, sizes)
+
+
+def _discharged(model, case: _Case, done: Treatment, frontier: list, budget) -> Repair:
+    "Look at the model as it goes, and decide."
+    seen, bench = case.seen, case.benches["report"]
+    second = seen.diagnose(model, "diagnosis again", 2)
+    panels = (bench.before, bench.panel(model, seen.dtype))
+    after = seen.measures(model, case.spans, panels[1], second)
+    seen.say("done", 3)
+    decision, diagnoses = accepted(*panels, budget), (case.first, second)
+    measures = (case.before, after)
+    return Repair(model, panels, decision, diagnoses, *measures, done, frontier, case.sizes)
+
 # %% ../../nbs/59_repair.ipynb #ec4e0aa1
 def repair(  # noqa: PLR0913
     model,  # changed in place; float32 weights
@@ -192,35 +224,21 @@ def repair(  # noqa: PLR0913
     if reference is not None:
         check_alike(model, reference)
     given = {k: more.pop(k) for k in ("share", "instruct", "chat") if k in more}
+    given["restore"] = {"seed": seed} | (restore or {})
     kit = Kit(tokenizer, [], natural, None, reference, sft, unlearn=settings, **given)
     if method != "auto":
         check_needs(method, kit)
     parts = held_out(with_ids(synthetic, tokenizer), list(natural), tokenizer, method == "auto")
     look = (reference, eval_dtype, seed, n_look, report, more)
     seen = _Bedside(tokenizer, *parts["report"], *look)
-    first = seen.diagnose(model, "diagnosis", 0)
-    spans = None
-    if method != "unlearn" or settings.forget_on == "format":
-        spans = selected_spans(first, [r for rows, _ in parts.values() for r in rows])
-    benches = {k: seen.bench(model, *v, spans, k, asked) for k, v in parts.items() if k != "train"}
-    before = seen.measures(model, spans, benches["report"].before, first)
-    (kit.pairs, kit.natural), kit.selection = parts["train"], spans
-    kit.restore = {"seed": seed} | (restore or {})
-    _bring_rows(kit, sft, [b.exam for b in benches.values()], method)
+    case = _admitted(model, parts, seen, kit, method, asked)
     seen.say("repairing")
     frontier = []
     if method == "auto":
-        done, frontier = try_all(model, kit, benches["choose"], budget, eval_dtype, seen.say)
+        done, frontier = try_all(model, kit, case.benches["choose"], budget, eval_dtype, seen.say)
     else:
         done = treat(model, method, kit)
-    second = seen.diagnose(model, "diagnosis again", 2)
-    panels = (benches["report"].before, benches["report"].panel(model, eval_dtype))
-    after = seen.measures(model, spans, panels[1], second)
-    seen.say("done", 3)
-    sizes = {k: [len(side) for side in v] for k, v in parts.items()}
-    diagnoses = (first, second)
-    decision = accepted(*panels, budget)
-    return Repair(model, panels, decision, diagnoses, before, after, done, frontier, sizes)
+    return _discharged(model, case, done, frontier, budget)
 
 # %% ../../nbs/59_repair.ipynb #663c52ae
 def plot_repair(
@@ -263,11 +281,8 @@ def _plot_terms(history, ax) -> None:
     for (k, name), arm in zip(names.items(), arms, strict=True):
         if history and history[0].get(k) is not None:
             ax.plot(tokens, [r[k] for r in history], color=MODEL_COLORS[arm], label=name)
-    ax.set(
-        xlabel="tokens read (thousands)",
-        ylabel="loss terms (nats per token)",
-        title="The terms of the run" if history else "Nothing was trained",
-    )
+    title = "The terms of the run" if history else "Nothing was trained"
+    ax.set(xlabel="tokens read (thousands)", ylabel="loss terms (nats per token)", title=title)
     if history:
         ax.legend()
 
@@ -277,11 +292,8 @@ def _plot_mass(before, after, ax) -> None:
     colors = [MODEL_COLORS["SynthLM"], MODEL_COLORS["UnlearnLM"]]
     ax.bar(["before", "after"], [before, after], color=colors, width=0.55)
     ax.set_axisbelow(True)
-    ax.set(
-        xlabel="model",
-        ylabel="mean probability of format tokens",
-        title="The format lost mass" if after < before else "The format kept its mass",
-    )
+    title = "The format lost mass" if after < before else "The format kept its mass"
+    ax.set(xlabel="model", ylabel="mean probability of format tokens", title=title)
 
 # %% ../../nbs/59_repair.ipynb #a43b4b40
 def marked_pieces(

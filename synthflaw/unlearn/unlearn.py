@@ -119,7 +119,7 @@ def bare_trainer(  # noqa: PLR0913
     check(n == 1, "processes", n, "1 (tokens are counted in one process)")
     return trainer
 
-
+# %% ../../nbs/55_unlearn.ipynb #3f5f05a1
 def unlearn_trainer(  # noqa: PLR0913
     model,  # changed in place
     tokenizer,  # its tokenizer
