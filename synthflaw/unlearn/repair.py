@@ -26,6 +26,7 @@ from synthflaw.unlearn.methods import (
     Kit,
     Treatment,
     check_needs,
+    habit_cells,
     selected_spans,
     sentence,
     treat,
@@ -105,8 +106,8 @@ class _Bedside:
     "How the patient is looked at, the same way before and after."
 
     tokenizer: object  # of the model
-    natural: list  # held-out natural rows
     synthetic: list  # held-out synthetic rows
+    natural: list  # held-out natural rows
     reference: object  # the model before, or None
     dtype: str  # in which the model is looked at
     seed: int  # of the diagnoses
@@ -195,6 +196,8 @@ def _discharged(model, case: _Case, done: Treatment, frontier: list, budget) -> 
     second = seen.diagnose(model, "diagnosis again", 2)
     panels = (bench.before, bench.panel(model, seen.dtype))
     after = seen.measures(model, case.spans, panels[1], second)
+    for side, cell in zip((case.before, after), habit_cells(*panels), strict=True):
+        side["habits"] = cell["mean"]  # of the same phrases on both sides
     seen.say("done", 3)
     decision, diagnoses = accepted(*panels, budget), (case.first, second)
     measures = (case.before, after)
