@@ -107,7 +107,8 @@ def _print_repair(done, page):
         cost = f"{p['tokens']:,} tokens, {p['seconds']:.0f} s"
         print(f" {chosen} {p['method']:<12} {cost:<24} {p['verdict']}")
     for words, before, after in done.table():
-        print(f"  {words:<58} {before:.4f} -> {after:.4f}")
+        if not words.startswith("share"):  # those stand in the verdict
+            print(f"  {words:<58} {before:.3f} -> {after:.3f}")
     print(f"The report: {page}")
 
 # %% ../../nbs/cli/09_repair.ipynb #80e36d01
