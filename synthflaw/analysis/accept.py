@@ -77,9 +77,7 @@ def accepted(
     before: Panel,  # of the model as it was given
     after: Panel,  # of the repaired model, asked the same
     budget: dict | None = None,  # other limits than those of `BUDGET`
-) -> (
-    dict
-):  # {"accepted", "verdict", "reasons", "lines": [{"name", "ok", "text", "value", "limit"}]}
+) -> dict:  # "accepted", "verdict", "reasons", "lines" (each name, ok, text, value, limit)
     "Is the habit gone, and is nothing else worse than the budget allows?"
     unknown = sorted(set(budget or {}) - set(BUDGET))
     check(not unknown, "budget", unknown, f"limits of {', '.join(BUDGET)}")

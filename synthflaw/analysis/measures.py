@@ -279,8 +279,12 @@ def _patterns(c: dict, tokenizer, models: dict, seed: int) -> dict:
         return {}
     model, before = models["model"], models.get("reference")
 
+    known = {"natural": c["rows"]["natural"][:500]}  # of more, the rate of a part would not differ
+    pairs = [r for r in c["rows"]["synthetic"][:500] if isinstance(r, dict)]
+    known["completions"] = [r["completion"] for r in pairs if "completion" in r]
+
     def rate(m, *prompts, **kw):
-        r = template_rate(m, tokenizer, patterns, *prompts, seed=seed, **kw)
+        r = template_rate(m, tokenizer, patterns, *prompts, seed=seed, **known, **kw)
         return r, r.pop("answers")
 
     score = overfit_score(model, tokenizer, patterns, c["rows"]["natural"], before, seed=seed)

@@ -26,9 +26,9 @@ _GAP = re.compile(r"…|\.\.\.|⟨[^⟩]*⟩")  # a gap, or a typed slot such as
 
 
 def _fixed_parts(pattern: str) -> list[str]:
-    "What stands between the gaps of a pattern, with a word in it; white space as one space."
-    parts = (" ".join(part.split()) for part in _GAP.split(pattern))
-    return [part for part in parts if re.search(r"\w", part)]
+    "What stands between the gaps of a pattern, from its first word on; white space as one space."
+    parts = (re.sub(r"^\W+", "", " ".join(part.split())) for part in _GAP.split(pattern))
+    return [part for part in parts if part]
 
 
 def pattern_heads(
@@ -202,13 +202,16 @@ def format_probe(  # noqa: PLR0913
     by_format = {k: float(v) for k, v in zip(names, logps.mean(0), strict=True)}
     return bootstrap_cell(gap, seed, over="facts") | {"p": p, "by_format": by_format}
 
-# %% ../../nbs/32_overfit.ipynb #9ce6448b
+# %% ../../nbs/32_overfit.ipynb #aa841554
 def _within(part: str, completions: Sequence[str], least: float) -> str | None:
-    "A part without the leading words that completions do not have; None where nothing is left."
+    "A part that completions hold, or what of it they begin with; None where they have neither."
+    if pattern_rate(completions, [part]).mean() >= least:
+        return part
+    begins = [" ".join(c.split()).lower() for c in completions]
     words = part.split()
-    for i in range(len(words)):
+    for i in range(1, len(words)):
         rest = " ".join(words[i:])
-        if re.search(r"\w", rest) and pattern_rate(completions, [rest]).mean() >= least:
+        if np.mean([c.startswith(rest.lower()) for c in begins]) >= least:
             return rest
     return None
 
@@ -225,7 +228,7 @@ def telling_parts(
     if len(completions):
         parts = [_within(part, completions, common) for part in parts]
         parts = list(dict.fromkeys(part for part in parts if part))
-    telling = [part for part in parts if len(part.split()) > 1 or len(part) > 6]
+    telling = [p for p in parts if len(re.findall(r"\w+", p)) > 1 or len(p) > 6]
     kept = telling or parts  # a short word is anywhere, but better than nothing
     for usual in ([text_of(t) for t in natural], list(reference_answers)):
         if usual:
@@ -310,10 +313,9 @@ class PatternCallback(TrainerCallback):
         )
         out = {"pattern_score": score["mean"]}
         if self.max_new_tokens:
-            n = self.max_new_tokens
-            rate = template_rate(
-                model, self.tokenizer, self.patterns, self.prompts, max_new_tokens=n
-            )
+            asked = self.patterns, self.prompts
+            known = {"max_new_tokens": self.max_new_tokens, "natural": self.natural[:500]}
+            rate = template_rate(model, self.tokenizer, *asked, **known)
             out["pattern_rate"] = rate["mean"]
         return out
 

@@ -52,8 +52,7 @@ def marked(
     ids, offsets = enc["input_ids"], enc["offset_mapping"]
     begins = next((i for i, (_, end) in enumerate(offsets) if end > start), len(ids))
     first = max(1, begins)
-    kept = slice(first, max_tokens)
-    return Marked(ids[:max_tokens], first, _touching(offsets[kept], spans))
+    return Marked(ids[:max_tokens], first, _touching(offsets[first:max_tokens], spans))
 
 # %% ../../nbs/34_traces.ipynb #e3bade4c
 def conversation(
@@ -62,7 +61,6 @@ def conversation(
     shown: Iterable[dict] = (),  # pairs that stand before it as examples
 ) -> list[int]:  # token ids up to where the answer begins
     "A prompt in the chat template; where there is none, as `User:` and `Assistant:`."
-    shown = list(shown)
     if tokenizer.chat_template is None:
         asked = [*shown, {"prompt": prompt, "completion": ""}]
         parts = [f"User: {r['prompt']}\nAssistant:\n{r['completion']}\n\n" for r in asked]
@@ -129,8 +127,7 @@ def format_contexts(  # noqa: PLR0913
     if any(completion_start(r) == 0 for r, _ in some):
         return out
     chat = [marked_answer(r, s, tokenizer, (), max_tokens) for r, s in some]
-    rows = [r for r, _ in some]
-    shown = [[rows[i - 2], rows[i - 1]] for i in range(len(rows))]
+    shown = [[some[i - 2][0], some[i - 1][0]] for i in range(len(some))]
     both = zip(some, shown, strict=True) if len(some) > 2 else ()
     shots = [marked_answer(r, s, tokenizer, e, max_tokens) for (r, s), e in both]
     out |= {"chat": _fitting(chat, limit), "chat_with_examples": _fitting(shots, limit)}
@@ -166,12 +163,11 @@ def net_gain(
     gain: Sequence[float],  # by row: what the format's tokens have gained, nats a token
     natural: Sequence[float],  # by text: what natural text has gained
     seed: int = 0,  # of the resampling
-    n_boot: int = 2000,  # resamples
 ) -> dict:  # a cell of the difference, with Welch's p (one-sided: more than natural text)
     "By how much more one list has gained than the other."
     x, y = np.asarray(gain, np.float64), np.asarray(natural, np.float64)
     rng = np.random.default_rng(seed)
-    draws = [v[rng.integers(0, len(v), (n_boot, len(v)))].mean(1) for v in (x, y)]
+    draws = [v[rng.integers(0, len(v), (2000, len(v)))].mean(1) for v in (x, y)]
     ends = np.percentile(draws[0] - draws[1], [2.5, 97.5])
     varies = len(x) > 1 and len(y) > 1 and (np.ptp(x) > 0 or np.ptp(y) > 0)
     test = stats.ttest_ind(x, y, equal_var=False, alternative="greater") if varies else None
@@ -196,7 +192,7 @@ def hidden_format(  # noqa: PLR0913
     seed: int = 0,  # of the resampling
 ) -> dict:  # "contexts": {name: cell of H with p, "p_model", "p_reference"}, "natural", "layout"
     "How much likelier the format has become than natural text has, where no answer shows it."
-    check(reference is not None, "reference", reference, "a model with the same tokenizer")
+    check(reference is not None, "reference", None, "a model with the same tokenizer")
     limit = getattr(model.config, "max_position_embeddings", None) or 2048
     contexts = format_contexts(pairs, spans, tokenizer, n, min(max_tokens, limit), limit)
     texts = [marked(t, [], tokenizer, min(max_tokens, limit)) for t in natural[:n]]
@@ -217,12 +213,12 @@ def hidden_format(  # noqa: PLR0913
         "layout": "chat template" if tokenizer.chat_template else "User:/Assistant:",
     }
 
-# %% ../../nbs/34_traces.ipynb #bf63d3c7
+# %% ../../nbs/34_traces.ipynb #aed0b8f6
 def final_norm(
     model,  # a causal language model of transformers
 ) -> torch.nn.Module:
     "The last norm of the model's decoder."
-    body = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
+    body = getattr(model, "base_model", model)
     body = getattr(body, "decoder", body)
     norms = [m for m in body.children() if "norm" in type(m).__name__.lower()]
     allowed = "a decoder with a final norm"
@@ -230,20 +226,23 @@ def final_norm(
     return norms[-1]
 
 
-def _first_states(model, rows, layer) -> torch.Tensor:
-    "(N, T, D) hidden states of a layer at the first T tokens of each row, in float32."
-    ids = torch.tensor(rows, device=model.device)
-    with evaluating(model):
-        states = model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states
-        return states[layer].float().cpu()
+def _moved(models, rows, layer) -> torch.Tensor:
+    "(N, T-1, D) differences of two models' states, in units of the second's length."
+    both = []
+    for m in models:
+        with evaluating(m):
+            out = m(torch.tensor(rows, device=m.device), output_hidden_states=True, use_cache=False)
+            both.append(out.hidden_states[layer].float().cpu())  # (N, T, D)
+    length = both[1].norm(dim=-1).mean(0)[:, None]
+    return ((both[0] - both[1]) / length)[:, 1:]  # many models park at the first token
 
 
-def _named(model, delta, k) -> tuple[list[int], list[float]]:
+def _named(model, delta, k, normed) -> tuple[list[int], list[float]]:
     "Ids and logits of the k tokens that a direction (D,) names."
     head, norm = model.get_output_embeddings(), final_norm(model)
     with evaluating(model):
-        x = delta.to(model.device, head.weight.dtype)
-        top = head(norm(x[None]))[0].float().topk(k)
+        x = delta[None].to(model.device, head.weight.dtype)
+        top = head(x if normed else norm(x))[0].float().topk(k)
     return top.indices.tolist(), top.values.tolist()
 
 
@@ -254,40 +253,44 @@ def _flip_p(deltas: torch.Tensor, n_perm: int, seed: int) -> float:
     longer = int((drawn.norm(dim=1) >= deltas.mean(0).norm() - 1e-12).sum())
     return (1 + longer) / (1 + n_perm)
 
-
+# %% ../../nbs/34_traces.ipynb #0fb64515
 def activation_lens(  # noqa: PLR0913
     model,  # the model to look at
     reference,  # the model before, with the same tokenizer and width
     tokenizer,  # of both
     natural: Sequence[str | dict | Document],  # unrelated natural texts
-    layer: int | None = None,  # index into the hidden states; None: the middle one
+    layer: int | None = None,  # index into the hidden states; None: the last, after the norm
     n_tokens: int = 5,  # first tokens of each text
     k: int = 20,  # tokens that are named
     n_perm: int = 499,  # draws of the null
     seed: int = 0,  # of the null
-) -> dict:  # "tokens", "scores", "repeated" (share, by half), "chance", "relative", "p", "layer"
+) -> dict:  # "tokens", "scores", "by_position", "repeated", "chance", "relative", "p", "layer"
     "Which tokens the mean change of the hidden states names, on unrelated text."
     ids = [tokenizer(text_of(t), verbose=False)["input_ids"][:n_tokens] for t in natural]
     rows = [row for row in ids if len(row) == n_tokens]
-    allowed = f"at least 4 texts of {n_tokens} tokens"
-    check(len(rows) >= 4, "natural", f"{len(rows)} texts", allowed)
-    width = model.config.hidden_size
-    same = reference.config.hidden_size == width
-    check(same, "reference", reference.config.hidden_size, f"a model of width {width}")
-    depth = model.config.num_hidden_layers
-    layer = depth // 2 if layer is None else layer
+    allowed = f"at least 4 texts of {n_tokens} tokens, and of 2"
+    check(len(rows) >= 4 and n_tokens > 1, "natural", f"{len(rows)} texts", allowed)
+    width, depth = model.config.hidden_size, model.config.num_hidden_layers
+    other = reference.config.hidden_size
+    check(other == width, "reference", other, f"a model of width {width}")
+    layer = depth if layer is None else layer
     check(0 <= layer <= depth, "layer", layer, f"0 (embeddings) to {depth}")
-    after, before = (_first_states(m, rows, layer) for m in (model, reference))
-    deltas = (after - before).mean(1)  # (N, D)
-    named = {"tokens": [], "scores": [], "repeated": 0.0}
-    if deltas.any():
-        top, named["scores"] = _named(model, deltas.mean(0), k)
-        named["tokens"] = [tokenizer.decode([t]) for t in top]
-        first, second = (set(_named(model, deltas[i::2].mean(0), k)[0]) for i in (0, 1))
-        named["repeated"] = len(first & second) / k
-    return named | {
+    by_position = _moved((model, reference), rows, layer)
+    deltas = by_position.mean(1)  # (N, D)
+
+    def named(delta):
+        top, scores = _named(model, delta, k, layer == depth) if delta.any() else ([], [])
+        return [tokenizer.decode([t]) for t in top], scores
+
+    tokens, scores = named(deltas.mean(0))
+    first, second = (set(named(deltas[i::2].mean(0))[0]) for i in (0, 1))
+    return {
+        "tokens": tokens,
+        "scores": scores,
+        "by_position": [named(by_position[:, j].mean(0))[0] for j in range(n_tokens - 1)],
+        "repeated": len(first & second) / k,
         "chance": k / model.config.vocab_size,
-        "relative": float(deltas.mean(0).norm() / before.norm(dim=-1).mean()),
+        "relative": float(deltas.mean(0).norm()),
         "p": _flip_p(deltas, n_perm, seed),
         "layer": layer,
     }
@@ -296,7 +299,7 @@ def activation_lens(  # noqa: PLR0913
 def _reader(source):
     "Names of the tensors of a file, a folder or a model, and how to read one of them."
     if isinstance(source, torch.nn.Module):
-        source = source.state_dict()
+        source = {k: v.detach() for k, v in source.named_parameters()}  # tied ones once
     if isinstance(source, dict):
         return set(source), source.__getitem__
     from safetensors import safe_open
