@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .density import density_peaks, frequency_density
+from .excerpts import excerpt, marked, pattern_pieces, with_rows
 from .findings import data_findings, model_findings, notes_on, verdict_of
 from synthflaw.analysis.measures import (
     corpus_level,
@@ -23,7 +24,81 @@ from .templates import Matcher, Template
 from ..core import Document, check, derive_seed, text_of
 from ..page import render
 from ..runs import provenance
-from ..stats import bootstrap_cell
+from ..stats import bootstrap_cell, show_cell
+
+# %% ../../nbs/37_diagnosis.ipynb #01c8d645
+def as_percent(
+    share: float,  # 0 to 1
+) -> str:
+    "A share as it is shown; one that is nearly none or nearly all is not rounded to it."
+    return f"{share:.0%}" if share in (0, 1) or 0.01 <= share < 0.995 else f"{share:.1%}"
+
+
+def as_q(
+    q: float | None,  # a q-value; None: not known
+) -> str:
+    "A q-value as it is shown."
+    if q is None:
+        return ""
+    return f"q = {q:.2g}" if q >= 1e-4 else "q < 0.0001"
+
+
+def _shown(f: dict) -> dict:
+    "A finding as text; older ones have no severity and call their action advice."
+    q, chance = f.get("q_value", f.get("q")), f.get("chance")
+    cell = {"mean": f.get("value"), "ci95": f.get("ci95")}
+    return {
+        "severity": f.get("severity", ""),
+        "text": f["text"],
+        "value": f.get("number") or show_cell(cell),
+        "reference": f.get("null") or ("–" if chance is None else f"{chance:.3f}"),
+        "q": as_q(q),
+        "action": f.get("action") or f.get("advice", ""),
+    }
+
+
+def _side(name: str, verdict: str, findings: list[dict]) -> dict:
+    "One verdict: how many findings, which the rows tell, or the sentence that there are none."
+    said = verdict.partition(":")[0] if findings else verdict
+    return {"name": name, "verdict": said, "findings": [_shown(f) for f in findings]}
+
+
+def _sides(data: dict) -> list[dict]:
+    "The verdict on the data, and on the model if there is one; an older record has one of both."
+    said = data.get("verdicts")
+    if not said:
+        return [_side("Verdict", data["verdict"], data["findings"])]
+    sides = [_side("The data", said["data"], data["data"])]
+    if said["model"]:
+        sides.append(_side("The model", said["model"], data["model"]))
+    return sides
+
+
+def template_view(
+    t: dict,  # a template of `diagnosis.json`
+    rows: int,  # how many rows
+    width: int,  # characters of each that are shown
+    lines: int = 40,  # lines of each content that are shown
+) -> dict:  # pieces of the pattern and of the rows
+    "A template as it is shown; an older one has examples, and not where the match stands in them."
+    kept = t.get("rows") or [{"text": e, "spans": []} for e in t.get("examples", [])]
+    shown = []
+    for row in kept[:rows]:
+        cut = excerpt(row["text"], row["spans"], width, lines)
+        shown.append({"id": row.get("id"), "pieces": marked(cut["text"], cut["spans"])})
+    view = {"pattern": pattern_pieces(t["pattern"]), "slots": t.get("slots", []), "rows": shown}
+    return view | {"coverage": as_percent(t["coverage"])}
+
+
+def summary_of(
+    data: dict,  # what `diagnosis.json` holds
+    rows: int = 3,  # rows of the largest template
+    width: int = 420,  # characters of each that are shown
+) -> dict:  # what `diagnosis_summary.html.j2` shows
+    "What a reader sees first."
+    templates = data.get("templates", [])
+    largest = template_view(templates[0], rows, width, lines=6) if templates else None
+    return {"sides": _sides(data), "notes": data.get("notes", []), "largest": largest}
 
 # %% ../../nbs/37_diagnosis.ipynb #b1cb75e4
 @dataclass(repr=False)
@@ -36,10 +111,13 @@ class Diagnosis:
     pictures: dict = field(default_factory=dict)  # what the figures need and JSON does not
 
     def __repr__(self):
-        return f"Diagnosis: {self.data['verdict']}"
+        said = self.data.get("verdicts") or {}
+        if not said.get("model"):
+            return f"Diagnosis: {self.data['verdict']}"
+        return f"Diagnosis of the data: {said['data']}\nDiagnosis of the model: {said['model']}"
 
     def _repr_html_(self) -> str:
-        return str(render("diagnosis_summary.html.j2", data=self.data))
+        return str(render("diagnosis_summary.html.j2", **summary_of(self.data, rows=1)))
 
     @property
     def findings(self) -> list[dict]:
@@ -84,11 +162,27 @@ def default_tokenizer():
     return AutoTokenizer.from_pretrained(nano_folder("nano"))
 
 # %% ../../nbs/37_diagnosis.ipynb #8eccad5f
-def _coverage(rows, templates, seed) -> dict:
-    "Share of texts that at least one template explains."
+def _hits(rows, templates) -> list[list]:
+    "Of each row: (index, spans) of the templates that it follows."
     matcher = Matcher(templates)
-    hit = [float(bool(matcher.in_row(r))) for r in rows]
+    return [matcher.in_row(row) for row in rows]
+
+
+def _coverage(hits, seed) -> dict:
+    "Share of texts that at least one template explains."
+    hit = [float(bool(found)) for found in hits]
     return bootstrap_cell(hit, seed, over="documents", keep=False)
+
+
+def _kept_templates(c: dict, templates: list[Template]) -> dict:
+    "The templates of both sides, each with rows of its own side."
+    own = c["natural_templates"]
+    natural = c["rows"]["natural"]
+    hits = c["hits"] if templates else []
+    return {
+        "templates": with_rows(templates, c["rows"]["synthetic"], hits),
+        "natural_templates": with_rows(own, natural, _hits(natural, own) if own else []),
+    }
 
 
 def _evidence(c: dict, templates: list[Template], level: float) -> dict:
@@ -97,8 +191,7 @@ def _evidence(c: dict, templates: list[Template], level: float) -> dict:
     tokens = c["tokens"] if c["q"]["tokens"] <= level else []
     return {
         "structural_tokens": [{k: t[k] for k in columns} for t in tokens],
-        "templates": [t.to_dict() for t in templates],
-        "natural_templates": [t.to_dict() for t in c["natural_templates"]],
+        **_kept_templates(c, templates),
         "separability": {k: c["space"][k] for k in ("auc", "ci95", "null_auc")},
         "token_divergence": c["divergence"],
         "diversity": c["diversity"],
@@ -203,6 +296,7 @@ def diagnose(  # noqa: PLR0913
         m = model_level(c, tokenizer, model, reference, n_model, seed=seed)
     c["p"] |= m["p"]
     c["q"] = metric_q(c["p"])
-    c["coverage"] = _coverage(rows["synthetic"], templates, seed)
-    c["natural_coverage"] = _coverage(rows["natural"], templates, seed)["mean"]
+    c["hits"] = _hits(rows["synthetic"], templates)
+    c["coverage"] = _coverage(c["hits"], seed)
+    c["natural_coverage"] = _coverage(_hits(rows["natural"], templates), seed)["mean"]
     return _assemble(c, m, tokenizer, {"seed": seed, "level": level, "sample": sample})

@@ -13,9 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 
-from .diagnosis import Diagnosis
+from .diagnosis import Diagnosis, as_percent, as_q, summary_of, template_view
+from .diversity import DIVERSITY_SIGN
 from .embedding import tsne
+from .tokens import show_token
 from ..core import Document, derive_seed, write_json, write_jsonl, write_text
 from ..page import KIND_COLORS, render, save_figure, theme
 from ..stats import show_cell
@@ -24,25 +27,30 @@ from ..stats import show_cell
 def _short(pattern: str) -> str:
     "A pattern as a label: at most 132 characters in lines of 46, with no mathematics in it."
     if len(pattern) > 132:
-        pattern = pattern[:130].rstrip(" …") + " …"
+        start, end = pattern[:86].rsplit(" ", 1)[0], pattern[-42:].split(" ", 1)[-1]
+        pattern = f"{start} … {end}"
     return "\n".join(textwrap.wrap(pattern, 46)).replace("$", r"\$")
 
 
-def _percent(share: float) -> str:
-    "A share for a bar; a small one keeps a digit, so that it is not read as none."
-    return f"{share:.0%}" if share >= 0.01 or not share else f"{share:.1%}"
+def _bars(data: dict, k: int) -> list[dict]:
+    "Shares of both sides: of the largest templates, and of two that only natural text has."
+    rows = list(data["details"]["templates"][:k])
+    for t in data.get("natural_templates", [])[:2]:
+        shares = {"coverage": t["natural_coverage"], "natural_coverage": t["coverage"]}
+        rows.append({"pattern": t["pattern"]} | shares)
+    return rows
 
 
 def plot_templates(
     diagnosis: Diagnosis,  # a diagnosis
-    k: int = 8,  # at most this many
+    k: int = 8,  # at most this many of the synthetic side
     ax=None,  # matplotlib axes; None makes a figure
 ):  # the axes
     "Coverage of the mined templates in synthetic and natural text."
     import matplotlib.pyplot as plt
 
     details = diagnosis.data["details"]
-    rows = details["templates"][:k]
+    rows = _bars(diagnosis.data, k)
     if ax is None:
         ax = plt.subplots(figsize=(9, 1.5 + 0.8 * max(len(rows), 1)))[1]
     y = np.arange(len(rows))[::-1]
@@ -50,9 +58,13 @@ def plot_templates(
         share = [r[key] for r in rows]
         ax.barh(y + off, share, 0.32, color=KIND_COLORS[side], label=f"{side} text")
         for yy, s in zip(y, share, strict=True):
-            ax.text(s + 0.008, yy + off, _percent(s), va="center", fontsize=9)
-    covered = f"{details['template_coverage']['mean']:.0%}"
-    title = f"{covered} of the synthetic texts follow a template" if rows else "No template found"
+            ax.text(s + 0.008, yy + off, as_percent(s), va="center", fontsize=9)
+    covered = as_percent(details["template_coverage"]["mean"])
+    title = (
+        f"{covered} of the synthetic texts follow a template"
+        if details["templates"]
+        else "No template found"
+    )
     ax.set(
         yticks=y,
         yticklabels=[_short(r["pattern"]) for r in rows],
@@ -63,7 +75,7 @@ def plot_templates(
     )
     ax.grid(axis="y", visible=False)
     if rows:
-        ax.legend(loc="lower right")
+        ax.figure.legend(loc="outside lower right", ncols=2)
     return ax
 
 # %% ../../nbs/38_diagnosis_page.ipynb #88263d8a
@@ -83,10 +95,9 @@ def figures(
     from synthflaw.analysis.likelihood import plot_ppl_density
 
     p = diagnosis.pictures
-    out = {
-        "templates": partial(plot_templates, diagnosis),
-        "tokens": partial(plot_token_density, p["density"]),
-    }
+    out = {"tokens": partial(plot_token_density, p["density"])}
+    if _bars(diagnosis.data, 1):
+        out = {"templates": partial(plot_templates, diagnosis)} | out
     if len(p["space"]["label"]) >= 8:
         out["space"] = partial(_plot_space, p["space"], p["seed"])
     if p["per_document"]:
@@ -100,23 +111,85 @@ def figures(
     return out
 
 # %% ../../nbs/38_diagnosis_page.ipynb #ccb4a186
+def interval_of(
+    share: float,  # of n texts
+    n: int,  # how many texts
+) -> str:  # such as "92.1% [89.8, 94.0]"
+    "A share with its Wilson interval, which no share makes empty."
+    low, high = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return f"{share:.1%} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def _token_cells(tokens: list[dict]) -> list[tuple]:
-    "The structural tokens as rows of text; white space is written as an escape."
+    "The structural words as rows of text; white space is written as a sign."
     rows = []
     for t in tokens:
-        name = repr(t["token"])[1:-1]
         per_million = [f"{t[f'{side}_per_million']:,.0f}" for side in ("natural", "synthetic")]
-        rows.append((name, f"{t['log_odds']:.2f}", f"{t['q_value']:.1g}", *per_million))
+        name = show_token(t["token"])
+        q = as_q(t["q_value"]).removeprefix("q ").removeprefix("= ")
+        rows.append((name, *per_million, f"{t['log_odds']:.2f}", q))
     return rows
 
 
-def _template_cells(templates: list[dict]) -> list[tuple]:
-    "The templates as rows of text, each with the beginning of an example."
-    rows = []
+def _template_views(templates: list[dict], n: int, n_other: int) -> list[dict]:
+    "Templates with their shares of both sides, and up to eight rows of each."
+    views = []
     for t in templates:
-        example = (t["examples"] or [""])[0][:400]
-        rows.append((t["pattern"], f"{t['coverage']:.1%}", example))
-    return rows
+        view = template_view(t, rows=8, width=600)
+        view["own"] = interval_of(t["coverage"], n)
+        other = t.get("natural_coverage")  # older records have none
+        view["other"] = "–" if other is None else interval_of(other, n_other)
+        view["q"] = as_q(t.get("q_value")).removeprefix("q ").removeprefix("= ") or "–"
+        view["where"] = t.get("where", "text")
+        views.append(view)
+    return views
+
+# %% ../../nbs/38_diagnosis_page.ipynb #747b4b65
+BAR_COLORS = (
+    "#b34a00",
+    "#00629b",
+    "#00735a",
+    "#8f3f7c",
+    "#7a5b00",
+    "#3d5a80",
+    "#9b2c3a",
+    "#4a6b1f",
+    "#6a4fa3",
+)  # white letters can be read on each
+
+
+def share_bar(
+    templates: list[dict],  # of `diagnosis.json`, the largest first
+    most: int = len(BAR_COLORS),  # templates with a part of their own
+) -> list[dict]:  # parts with "name", "share", "color"; [] where shares are not known
+    "The parts of a bar of all texts: by their largest template, and those that follow none."
+    if not templates or "share" not in templates[0]:
+        return []
+    shares = [t["share"] for t in templates]
+    parts = []
+    for k, share in enumerate(shares[:most]):
+        name, color = f"template {k + 1}", BAR_COLORS[k]
+        parts.append({"name": name, "short": str(k + 1), "share": share, "color": color})
+    rest = sum(shares[most:])
+    none = max(0.0, 1 - sum(shares))
+    parts.append({"name": "other templates", "short": "other", "share": rest, "color": "#5f6368"})
+    parts.append({"name": "no template", "short": "none", "share": none, "color": ""})
+    return [part | {"percent": as_percent(part["share"])} for part in parts if part["share"] > 0]
+
+# %% ../../nbs/38_diagnosis_page.ipynb #7ec6dee5
+DIVERGENCES = {
+    "js_bits": "Jensen–Shannon divergence, in bits (0: alike, 1: nothing in common)",
+    "total_variation": "total variation (0: alike, 1: nothing in common)",
+}
+DIVERSITIES = {
+    "compression_ratio": "how many times shorter the text becomes when compressed",
+    "distinct_2": "share of pairs of neighbouring tokens that are different ones",
+    "self_repetition": "share of texts with four tokens in a row that another text has too",
+    "homogenization": "mean overlap of two texts (ROUGE-L)",
+    "near_duplicates": "share of texts that nearly repeat another (ROUGE-L of 0.8 or more)",
+    "opening_entropy": "variety of the first three tokens (entropy, in bits)",
+    "length_entropy": "variety of lengths (entropy, in bits)",
+}
 
 
 def _measure_cells(data: dict) -> dict[str, list[tuple]]:
@@ -126,30 +199,44 @@ def _measure_cells(data: dict) -> dict[str, list[tuple]]:
         sizes = [f"{v[k]:,}" for k in ("documents", "characters", "tokens", "sampled")]
         corpora.append((side, *sizes))
     for k, c in data["token_divergence"].items():
-        name = k.replace("_", " ")
+        name = DIVERGENCES.get(k, k.replace("_", " "))
         divergence.append((name, show_cell(c), f"{c['null']:.3f}", f"{c['p']:.2g}"))
     for k, c in data["diversity"].items():
+        name = DIVERSITIES.get(k, k.replace("_", " "))
+        more = "higher" if DIVERSITY_SIGN.get(k, 1) > 0 else "lower"
         sides = f"{c['natural']:.3g}", f"{c['synthetic']:.3g}"
-        diversity.append((k.replace("_", " "), *sides, show_cell(c), f"{c['p']:.2g}"))
+        diversity.append((name, *sides, show_cell(c), more, f"{c['p']:.2g}"))
     return {"corpora": corpora, "divergence": divergence, "diversity": diversity}
+
+
+def _images(pictures: dict[str, tuple[Path, str]]) -> list[dict]:
+    "Figures as they stand in a page that needs no other file."
+    images = []
+    for file, title in pictures.values():
+        images.append({"title": title, "png": base64.b64encode(file.read_bytes()).decode()})
+    return images
 
 
 def report_html(
     data: dict,  # content of diagnosis.json
     pictures: dict[str, tuple[Path, str]],  # name -> (file, title)
+    most: int = 12,  # templates of each side that are shown
 ) -> str:  # one page that needs no other file
     "The diagnosis as a page."
-    images = []
-    for file, title in pictures.values():
-        images.append({"title": title, "png": base64.b64encode(file.read_bytes()).decode()})
+    n, m = (data["corpora"][side]["sampled"] for side in ("synthetic", "natural"))
+    own, other = data["templates"], data.get("natural_templates", [])
     page = render(
         "diagnosis.html.j2",
         title="Diagnosis",
         kicker="synthflaw diagnose",
         data=data,
-        pictures=images,
-        templates=_template_cells(data["templates"][:12]),
+        pictures=_images(pictures),
+        templates=_template_views(own[:most], n, m),
+        natural_templates=_template_views(other[:most], m, n),
+        more=max(0, len(own) - most),
+        bar=share_bar(own),
         tokens=_token_cells(data["structural_tokens"][:25]),
+        **summary_of(data),
         **_measure_cells(data),
     )
     return str(page)

@@ -115,6 +115,7 @@ def _find_diversity(c, level):
 
 
 _SIDES = ("natural", "synthetic")
+_MOST_HABITS = 12  # the largest; more would hide the rest
 
 
 def data_findings(
@@ -130,7 +131,9 @@ def data_findings(
         _find_diversity(c, level) if "diversity" in c["q"] else None,
     ]
     sure = [_sure(f, c["q"][f["metric"]], level) for f in found if f is not None]
-    passed = [f for f in sure if f["q"] <= level] + list(c.get("habits", []))
+    passed = [f for f in sure if f["q"] <= level]
+    if c["q"].get("habits", 1.0) <= level:
+        passed += [f for f in c["habits"] if f["severity"] != "negligible"][:_MOST_HABITS]
     return sorted(passed, key=lambda f: -f["effect"])
 
 # %% ../../nbs/36b_findings.ipynb #998d5056

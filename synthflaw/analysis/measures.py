@@ -19,6 +19,7 @@ from .divergence import divergence_test
 from .diversity import diversity_test
 from .embedding import embed, length_matched, separability_test, text_features
 from .grams import encode_ids, fdr, join_factor, token_rows, token_test
+from .habits import habit_findings
 from .likelihood import likelihood_shift, perplexity
 from .overfit import overfit_score, pattern_heads, template_rate
 from .stream import corpus_stats
@@ -137,6 +138,19 @@ def _in_words(tokens: list[dict], rows: list, tokenizer) -> list[dict]:
     return list(named.values())
 
 # %% ../../nbs/35_measures.ipynb #fa266ba6
+def _family_p(m: dict) -> dict[str, float | None]:
+    "The p of each measure; of a family, the smallest q in it."
+    diversity = [cell["p"] for cell in m["diversity"].values()]
+    return {
+        "tokens": min([t["q_value"] for t in m["tokens"]], default=1.0),
+        "templates": min([t.q_value for t in m["templates"]], default=1.0),
+        "habits": min([f["q_value"] for f in m["habits"]], default=1.0),
+        "divergence": m["divergence"]["js_bits"]["p"],
+        "diversity": float(min(fdr(diversity))) if diversity else None,
+        "separability": m["space"]["p"],
+    }
+
+
 def _counted(ids: dict, tokenizer) -> dict:
     "(V,) token counts of both samples."
     V = vocab_size(tokenizer)
@@ -182,20 +196,16 @@ def corpus_level(  # noqa: PLR0913
         tokens = _in_words(_tokens(read, ids, tokenizer, level), rows["synthetic"], tokenizer)
     templates = mine_templates(rows["natural"], rows["synthetic"], level)
     natural_templates = mine_templates(rows["synthetic"], rows["natural"], level)
+    habits = habit_findings(rows["natural"], rows["synthetic"], level=level, seed=seed)
     divergence = _divergence(ids, n_perm, seed)
     diversity = _diversity(rows, tokenizer, seed)
     sides = rows["natural"], rows["synthetic"]
     space = space_test(*sides, tokenizer, None, n_space, n_perm, derive_seed(seed, "space"))
-    p = {
-        "tokens": min([t["q_value"] for t in tokens], default=1.0),
-        "templates": min([t.q_value for t in templates], default=1.0),
-        "divergence": divergence["js_bits"]["p"],
-        "diversity": float(min(fdr([c["p"] for c in diversity.values()]))) if diversity else None,
-        "separability": space["p"],
-    }
     measured = {"tokens": tokens, "templates": templates, "divergence": divergence}
-    measured |= {"diversity": diversity, "space": space, "natural_templates": natural_templates}
+    measured |= {"diversity": diversity, "space": space, "habits": habits}
+    measured["natural_templates"] = natural_templates
     measured |= {"counts": _counted(ids, tokenizer)}
+    p = _family_p(measured)
     return {"stats": read, "rows": rows} | measured | {"p": p, "q": metric_q(p)}
 
 # %% ../../nbs/35_measures.ipynb #92abd900

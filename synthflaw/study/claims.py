@@ -6,13 +6,12 @@
 __all__ = []
 
 # %% ../../nbs/75_claims.ipynb #f3832ecd
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..core import check
 from ..page import MODELS
 from ..stats import show_cell
-from .summary import CONTRASTS
+from .summary import CONTRASTS, bounded, hidden_contrasts
 
 # %% ../../nbs/75_claims.ipynb #2c796de7
 CLEAR = ("found", "reversed")  # standings whose interval excludes 0
@@ -26,6 +25,8 @@ def standing(
     check(sign in (1, -1), "sign", sign, "1 or -1")
     if not cell or cell.get("mean") is None or not cell.get("ci95"):
         return "not decided"
+    if (cell.get("p_holm") or 0) > 0.05:  # not after correction
+        return "not found"
     low, high = sorted(sign * v for v in cell["ci95"])
     if low > 0:
         return "found"
@@ -120,65 +121,82 @@ _BEFORE_SFT = (
         f"No removal was found: UnlearnLM and SynthLM {CHANCE}",
     ),
 )
-CLAIMS = _FOLLOWING + _AFTER_SFT + _BEFORE_SFT  # in the order of the verdicts
+
+# %% ../../nbs/75_claims.ipynb #6e13bb11
+_HIDDEN = (
+    Claim(
+        "hidden",
+        "hidden_contrasts",
+        "drop",
+        1,
+        "After SFT: does the model still hold the format?",
+        "Yes: SynthLM-Chat finds held-out pairs in it likelier than NaturalLM-Chat does",
+        "On the contrary: SynthLM-Chat finds held-out pairs less likely than NaturalLM-Chat does",
+        "It was not found: in how likely they find held-out pairs "
+        f"SynthLM-Chat and NaturalLM-Chat {CHANCE}",
+    ),
+    Claim(
+        "hidden_regain",
+        "hidden_contrasts",
+        "unlearn_over_replay",
+        1,
+        "After SFT: has forgetting taken the format out?",
+        "Yes: UnlearnLM-Chat finds held-out pairs less likely than ReplayLM-Chat, "
+        "the same repair without forgetting",
+        "On the contrary: UnlearnLM-Chat finds held-out pairs likelier than ReplayLM-Chat",
+        "No removal was found: in how likely they find held-out pairs "
+        f"UnlearnLM-Chat and ReplayLM-Chat {CHANCE}",
+    ),
+)
+CLAIMS = _FOLLOWING + _AFTER_SFT + _HIDDEN + _BEFORE_SFT  # in the order of the verdicts
 
 # %% ../../nbs/75_claims.ipynb #5c0ffee1
-def _mean(results: dict, model: str, metric: str) -> float | None:
+def _mean(results: dict, model: str, metric: str | None) -> float | None:
     "The mean of a metric of a model; None where it was not measured."
     metrics = results.get("models", {}).get(model, {}).get("metrics", {})
     return (metrics.get(metric) or {}).get("mean")
 
 
-def pair_perplexities(results: dict, models: Sequence[str]) -> list[str] | None:
-    "How likely models find held-out pairs, as text; None where it was not measured."
-    values = [_mean(results, m, "ppl_synthetic") for m in models]
-    return None if None in values else [f"{v:.3g}" for v in values]
-
-
-def _likelihood(claim: Claim, results: dict, models: list[str]) -> str:
-    "What the likelihoods say where the answers' wording holds nothing of the template."
-    silent = claim.table == "pattern_contrasts" and models[0].endswith("-Chat")
-    ppl = pair_perplexities(results, models) if silent else None
-    if not ppl:
-        return ""
-    return f" Held-out pairs have perplexity {ppl[0]} in {models[0]} and {ppl[1]} in {models[1]}."
-
-
-def _sentence(claim: Claim, cell: dict | None, results: dict, models: list[str]) -> str:
+def _sentence(claim: Claim, cell: dict | None, models: list[str]) -> str:
     "What is said of a contrast, with its number."
     s = standing(cell, claim.sign)
     if s == "not decided":
         return "This run cannot decide it (no interval was measured)."
     words = {"found": claim.found, "reversed": claim.reversed, "not found": claim.not_found}[s]
-    kind = f"{cell['ci_kind']}, n = {cell['n']}"
+    kind, shown = f"{cell['ci_kind']}, n = {cell['n']}", show_cell(bounded(cell))
+    if claim.table == "hidden_contrasts":
+        shown = f"{show_cell(cell, 2)} nats a token of plain text"
+        if cell["p"] is not None:
+            kind += f", p {cell['p']:.2g}, {cell['p_holm']:.2g} corrected for {cell['of']}"
     pair = " − ".join(m.removesuffix("-Chat") for m in models)
-    beside = _likelihood(claim, results, models) if s == "not found" else ""
-    return f"{words} ({pair}: {show_cell(cell)}, {kind}).{beside}"
+    return f"{words} ({pair}: {shown}, {kind})."
 
 
 def verdicts(
     results: dict,  # content of results.json
 ) -> list[dict]:  # {"name", "question", "standing", "sentence", "cell", "models", "means"}
     "The findings of a study in words, computed from its contrasts."
-    out = []
+    out, tables = [], {"hidden_contrasts": hidden_contrasts(results)} | results
     for claim in CLAIMS:
-        contrasts = results.get(claim.table, {})
+        contrasts = tables.get(claim.table, {})
         before = claim.contrast.endswith("_before_sft")
-        if before and claim.contrast not in contrasts:
-            continue  # runs that measured nothing before SFT
+        optional = before or claim.table == "hidden_contrasts"
+        if optional and claim.contrast not in contrasts:
+            continue  # runs that measured nothing before SFT, or no likelihood after it
         cell = contrasts.get(claim.contrast)
         pair = CONTRASTS[claim.contrast.removesuffix("_before_sft")]
         models = [m if before else f"{m}-Chat" for m in pair]
-        metric = "if_strict" if claim.table == "contrasts" else "pattern_rate"
+        metric = {"contrasts": "if_strict", "pattern_contrasts": "pattern_rate"}.get(claim.table)
         out.append(
             {
                 "name": claim.name,
                 "question": claim.question,
                 "standing": standing(cell, claim.sign),
-                "sentence": _sentence(claim, cell, results, models),
+                "sentence": _sentence(claim, cell, models),
                 "cell": cell,
                 "models": models,
                 "means": [_mean(results, m, metric) for m in models],
+                "table": claim.table,
             }
         )
     return out
@@ -242,14 +260,23 @@ _REPAIR = {
 }
 
 # %% ../../nbs/75_claims.ipynb #5c0ffee4
-def _cause_clause(f: Facet, cause: str, results: dict) -> tuple[str, str]:
+_TAKEN = {
+    "found": "and forgetting takes it out",
+    "reversed": "and forgetting strengthens it",
+    "not found": "and no removal by forgetting was found",
+}  # standing of the repair -> half a sentence
+
+
+def _cause_clause(f: Facet, cause: str, said: dict) -> tuple[str, str]:
     "What the synthetic text did; after SFT the wording's silence is called that, and what beside."
     if not (f.what == "template" and f.chat and cause == "not found"):
         return _CAUSE[f.what][cause], ""
     clause = "no more of the template was found in the answers' wording than in the control"
-    ppl = pair_perplexities(results, ["SynthLM-Chat", "NaturalLM-Chat"])
-    beside = ppl and f" (perplexity of held-out pairs: {ppl[0]}, in the control {ppl[1]})"
-    return clause, beside or ""
+    if said.get("hidden", {}).get("standing") == "found":
+        nats = f"held-out pairs are {show_cell(said['hidden']['cell'], 2)} nats a token likelier"
+        taken = _TAKEN.get(said.get("hidden_regain", {}).get("standing"), "")
+        return clause, f", but the model holds it ({nats} to it), {taken}".rstrip(", ")
+    return clause, ""
 
 
 def findings(
@@ -260,11 +287,14 @@ def findings(
     for f in FACETS:
         if f.cause not in said:
             continue
-        pair = [said[name] for name in (f.cause, f.repair) if name in said]
+        names = (f.cause, f.repair)
+        if f.what == "template" and f.chat:
+            names += tuple(c.name for c in _HIDDEN)
+        pair = [said[name] for name in names if name in said]
         cause = said[f.cause]["standing"]
         repair = said[f.repair]["standing"] if f.repair in said else "not decided"
         clear = cause in CLEAR or repair in CLEAR
-        clause, beside = _cause_clause(f, cause, results)
+        clause, beside = _cause_clause(f, cause, said)
         if clear:
             clause += f", and {_REPAIR[f.what][repair]}"
         out[f] = {"clause": clause, "beside": beside, "clear": clear, "verdicts": pair}
@@ -276,6 +306,9 @@ def headline(
 ) -> str:  # one sentence on what holds before SFT, one on what holds after it
     "The verdict in two sentences; the one in which something was found comes first."
     said: dict[str, list] = {}
+    standings = {v["name"]: v["standing"] for v in verdicts(results)}
+    hides = standings.get("hidden") == "found" and standings.get("pattern") == "not found"
+    lead = "SFT hides the format and does not remove it. " if hides else ""
     for f, x in findings(results).items():
         said.setdefault(f.when, []).append((not x["clear"], x["clause"] + x["beside"]))
     sentences = []
@@ -283,7 +316,7 @@ def headline(
         clauses.sort(key=lambda c: c[0])
         text = "; ".join(clause for _, clause in clauses)
         sentences.append((clauses[0][0], f"{when}, {text}."))
-    return " ".join(text for _, text in sorted(sentences, key=lambda s: s[0]))
+    return lead + " ".join(text for _, text in sorted(sentences, key=lambda s: s[0]))
 
 # %% ../../nbs/75_claims.ipynb #5c0ffee7
 def _cell(results: dict, model: str, metric: str) -> dict:
@@ -343,8 +376,9 @@ def _width_caveats(said: list[dict]) -> list[str]:
     still = [c for c in cells if c["ci95"][0] == c["ci95"][1]]
     if still:
         which = "answers" if "prompts" in still[0]["ci_kind"] else "seeds"
-        none = "none differed, which does not say that none can"
-        out.append(f"Where all {which} are alike there is no interval: {none}.")
+        n = still[0]["n"]
+        bound = f"with {n} of them, up to {1 - 0.05 ** (1 / n):.0%} of others may differ"
+        out.append(f"Where all {which} are alike there is no interval: {bound} (95% confidence).")
     return out
 
 # %% ../../nbs/75_claims.ipynb #8ec4522c
@@ -360,4 +394,7 @@ def caveats(
     "What limits the verdict of this run."
     one = [ONE_SEED] if len(results.get("seeds", [])) == 1 else []
     instrument = _instrument_caveats(results) + _loop_caveats(results)
-    return one + instrument + _width_caveats(verdicts(results))
+    said = verdicts(results)
+    hidden = [v for v in said if v["name"] == "hidden" and v["standing"] == "found"]
+    read = "What a model holds after SFT is read from the likelihood of plain text, in {} seeds."
+    return one + instrument + [read.format(v["cell"]["n"]) for v in hidden] + _width_caveats(said)

@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'Preset']
 
 # %% ../../nbs/70_preset.ipynb #dec1a765
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core import check, derive_seed, fingerprint, unit_hash, write_jsonl
@@ -17,6 +17,16 @@ from ..lm.model import load_lm
 from ..testing.tiny import tiny_documents, tiny_lm
 from ..train.trainer import TrainSettings
 from ..unlearn.rows import UnlearnSettings
+
+# %% ../../nbs/70_preset.ipynb #e2a8fd0c
+PRIMARY = {
+    "following, cause": "drop",
+    "following, repair": "regain",
+    "template, cause": "drop",
+    "template, repair": "unlearn_over_replay",
+    "hidden format, cause": "drop",
+    "hidden format, repair": "unlearn_over_replay",
+}  # question -> the contrast that answers it
 
 # %% ../../nbs/70_preset.ipynb #24deba35
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Preset:
     eval_dtype: str = "float32"  # of a model that is measured
     instruct: bool = False  # chat models already: asked in the chat template before SFT as well
     repair_share: float = 0.03  # largest price of the repair, as a share of RefineLM's tokens
+    primary: dict = field(default_factory=PRIMARY.copy)  # question -> contrast, before the run
 
     def __post_init__(self):
         check(self.role in ("report", "tuning"), "role", self.role, "report or tuning")

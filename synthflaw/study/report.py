@@ -292,12 +292,12 @@ def _verdict_card(verdict: dict, limit: float) -> dict:
 def _found(results: dict) -> dict:
     "The first screen."
     found, reach, facets = findings(results), {}, []
-    for f, x in found.items():
-        reach[f.table] = max([reach.get(f.table, 0.0), *(_reach(v["cell"]) for v in x["verdicts"])])
+    for x in found.values():
+        for v in x["verdicts"]:
+            reach[v["table"]] = max(reach.get(v["table"], 0.0), _reach(v["cell"]))
     for f, x in found.items():
         side = "the template" if f.what == "template" else "following instructions"
-        limit = 1.15 * reach[f.table] or 1.0
-        cards = [_verdict_card(v, limit) for v in x["verdicts"]]
+        cards = [_verdict_card(v, 1.15 * reach[v["table"]] or 1.0) for v in x["verdicts"]]
         facets.append({"heading": f"{f.when}: {side}", "verdicts": cards})
     return {"headline": headline(results), "caveats": caveats(results), "facets": facets}
 

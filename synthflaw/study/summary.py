@@ -17,7 +17,13 @@ from ..evaluate.judge import verdict
 from ..evaluate.score import COMPOSITES, best_constant, score, scored_families
 from ..page import MODELS
 from ..runs import RunFolder, provenance
-from ..stats import paired_contrast, recovery, seed_cell, show_cell
+from synthflaw.stats import (
+    minimum_detectable_effect,
+    paired_contrast,
+    recovery,
+    seed_cell,
+    show_cell,
+)
 from .preset import Preset
 
 # %% ../../nbs/72_summary.ipynb #3e7785f7
@@ -64,6 +70,107 @@ def contrast_label(
     if bare in CONTRASTS:
         return " − ".join(CONTRASTS[bare]) + (", before SFT" if bare != name else "")
     return _RATIOS.get(name, name)
+
+# %% ../../nbs/72_summary.ipynb #2f6255e4
+QUESTIONS = {
+    "cause": {n: CONTRASTS[n] for n in ("drop", "drop_base", "drop_mixed")},
+    "repair": {n: p for n, p in CONTRASTS.items() if not n.startswith("drop")}
+    | {"unlearn_over_refine": ("UnlearnLM", "RefineLM")},
+}  # question -> its contrasts, as pairs of models
+
+
+def t_p_value(
+    values: Sequence[float],  # differences, one a seed
+) -> float | None:  # two-sided; None where they do not vary, or there is one
+    "Could differences with this spread have a mean of 0?"
+    from scipy import stats
+
+    if len(values) < 2 or len(set(values)) == 1:
+        return None
+    return float(stats.ttest_1samp(values, 0.0).pvalue)
+
+
+def holm(
+    p: Sequence[float],  # p-values of one question
+) -> list[float]:  # in their order
+    "Holm's correction: the chance of one false finding or more, over all of them."
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    out, last = [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        last = max(last, min(1.0, (len(p) - rank) * p[i]))
+        out[i] = last
+    return out
+
+# %% ../../nbs/72_summary.ipynb #2e2ace05
+def corrected(
+    cells: dict[str, dict],  # contrast -> cell over seeds, of one question
+    primary: str | None = None,  # the contrast named before the run, which is not corrected
+) -> dict[str, dict]:  # with "p", "p_holm" and "of" (how many were corrected together)
+    "The contrasts of one question with their p-values before and after Holm's correction."
+    p = {n: t_p_value(c["values"]) for n, c in cells.items()}
+    others = [n for n in cells if p[n] is not None and n != primary]
+    after = dict(zip(others, holm([p[n] for n in others]), strict=True))
+    if p.get(primary) is not None:
+        after[primary] = p[primary]
+    return {
+        n: c | {"p": p[n], "p_holm": after.get(n), "of": 1 if n == primary else len(others)}
+        for n, c in cells.items()
+    }
+
+
+def _seed_nlls(results: dict, model: str, metric: str) -> list[float] | None:
+    "Log perplexity of a model, seed by seed."
+    metrics = results.get("models", {}).get(model, {}).get("metrics", {})
+    values = (metrics.get(metric) or {}).get("values")
+    return [float(np.log(v)) for v in values] if values else None
+
+
+def nats_between(
+    results: dict,  # content of results.json
+    first: str,  # a model, with its ending
+    second: str,  # another
+    metric: str = "ppl_synthetic",  # of which perplexity
+) -> dict | None:  # a cell over seeds; None where it was not measured
+    "Nats a token by which the first model finds held-out text less likely than the second."
+    a, b = (_seed_nlls(results, m, metric) for m in (first, second))
+    if not a or not b or len(a) != len(b) or len(a) != len(results.get("seeds", a)):
+        return None
+    return paired_contrast(a, b)
+
+
+def hidden_contrasts(
+    results: dict,  # content of results.json
+) -> dict[str, dict]:  # contrast -> corrected cell, in nats a token; those that were measured
+    "What the -Chat models keep of the format, read from the likelihood of held-out pairs."
+    preset = ((results.get("provenance") or {}).get("config") or {}).get("preset") or {}
+    primary, out = preset.get("primary") or {}, {}
+    for question, pairs in QUESTIONS.items():
+        cells = {n: nats_between(results, f"{a}-Chat", f"{b}-Chat") for n, (a, b) in pairs.items()}
+        known = {n: c for n, c in cells.items() if c}
+        out |= corrected(known, primary.get(f"hidden format, {question}"))
+    return out
+
+# %% ../../nbs/72_summary.ipynb #95b27d84
+def bounded(
+    cell: dict,  # of a difference of shares
+) -> dict:  # the same
+    "A t interval of a difference of shares, cut at −1 and 1."
+    ends = cell.get("ci95")
+    return cell | {"ci95": [max(-1.0, ends[0]), min(1.0, ends[1])]} if ends else cell
+
+
+def smallest_effect(
+    values: Sequence[float],  # differences, one a seed
+) -> list[float] | None:  # the effect found in 80% of studies, and the ends of its interval
+    "The minimum detectable effect with the interval that its standard deviation has."
+    from scipy import stats
+
+    n = len(values)
+    if n < 2 or len(set(values)) == 1:
+        return None
+    effect = minimum_detectable_effect(values, n)
+    ends = [float(np.sqrt((n - 1) / stats.chi2.ppf(q, n - 1))) for q in (0.975, 0.025)]
+    return [effect, *(effect * end for end in ends)]
 
 # %% ../../nbs/72_summary.ipynb #fde86dd5
 def counted_families(
