@@ -311,10 +311,11 @@ def sentence(before: Panel, after: Panel, decision: dict) -> str:
     habit, now = habit_cells(before, after)
     low, high = (100 * x for x in now["ci95"])
     said = [f"template in answers {habit['mean']:.0%} → {now['mean']:.0%} [{low:.0f}, {high:.0f}]"]
-    shown = {"template_probability": "probability of the format", "degenerate": "degenerate"}
-    for metric, words in shown.items():
+    for metric, words in (("template_probability", "p(format)"), ("degenerate", "degenerate")):
         if metric in after:
-            said.append(f"{words} {before[metric]['value']:.0%} → {after[metric]['value']:.0%}")
+            digits = ".0%" if metric == "degenerate" else ".2f"
+            values = (format(p[metric]["value"], digits) for p in (before, after))
+            said.append(f"{words} {' → '.join(values)}")
     for side, words in (("natural", "natural text"), ("content", "content")):
         rise = after.seen[side].mean() - before.seen[side].mean()
         said.append(f"{words} {rise:+.2f} nats".replace("-", "−"))

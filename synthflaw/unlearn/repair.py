@@ -182,6 +182,8 @@ def _admitted(model, parts, seen, kit, method, asked) -> _Case:  # noqa: PLR0913
     spans = None
     if method != "unlearn" or kit.unlearn.forget_on == "format":
         spans = selected_spans(first, [r for rows, _ in parts.values() for r in rows])
+    limit = getattr(model.config, "max_position_embeddings", None) or 2048
+    asked = {"limit": limit} | (asked or {})
     benches = {k: seen.bench(model, *v, spans, k, asked) for k, v in parts.items() if k != "train"}
     (kit.pairs, kit.natural), kit.selection = parts["train"], spans
     _bring_rows(kit, kit.sft, [b.exam for b in benches.values()], method)
@@ -264,8 +266,7 @@ def _plot_frontier(points, ax) -> None:
     "Habit left against what was lost."
     for p in points:
         color = MODEL_COLORS["UnlearnLM" if p["chosen"] else "BaseLM"]
-        low, high = p["habits_ci95"]
-        ax.plot([p["lost"]] * 2, [low, high], color=color, linewidth=1)
+        ax.plot([p["lost"]] * 2, p["habits_ci95"], color=color, linewidth=1)
         ax.plot(p["lost"], p["habits"], "o", color=color)
         ax.annotate(p["method"], (p["lost"], p["habits"]), (5, 4), textcoords="offset points")
     ax.set(
@@ -294,7 +295,6 @@ def _plot_mass(before, after, ax) -> None:
     "The probability of the format, before and after."
     colors = [MODEL_COLORS["SynthLM"], MODEL_COLORS["UnlearnLM"]]
     ax.bar(["before", "after"], [before, after], color=colors, width=0.55)
-    ax.set_axisbelow(True)
     title = "The format lost mass" if after < before else "The format kept its mass"
     ax.set(xlabel="model", ylabel="mean probability of format tokens", title=title)
 
