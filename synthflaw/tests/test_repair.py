@@ -153,9 +153,9 @@ def test_a_floor_spares_what_is_rare():
 @pytest.mark.parametrize("sft", ["none", "first", "last"])
 @pytest.mark.parametrize("anchor", ["now", "input"])
 def test_order_and_anchor_are_settings(sft, anchor):
-    brief = {"steps": 1, "pairs": 1, "chat": 1, "seq_len": 96}
+    brief = {"steps": 1, "pairs": 1, "chat": 1, "seq_len": 96, "sft_rate": 1e-2}
     settings = forgetting_settings(sft=sft, anchor=anchor, floor=0.0, **brief)
-    done = go(settings, None, sft_rows=TALK * 4)[1]
+    done = go(settings, None, sft_rows=TALK * 16)[1]
     assert (done.tokens["sft"] > 0) == (sft != "none")
     held = done.history[0]["kl"]
     if sft == "first" and anchor == "input":
