@@ -200,8 +200,7 @@ def _unlearn(model, kit):
     rows = (kit.pairs, kit.natural)
     how = {"selection": kit.selection, "report": kit.report}
     done = unlearn(model, kit.tokenizer, *rows, s, **how)
-    tokens = sum(done.tokens.values())
-    return {"tokens": tokens, "history": done.history, "settings": s.to_dict()}
+    return {"tokens": sum(done.tokens.values()), "history": done.history, "settings": s.to_dict()}
 
 # %% ../../nbs/58_methods.ipynb #36a1b2a2
 class Method(NamedTuple):
@@ -388,7 +387,8 @@ def try_all(model, kit: Kit, bench: Bench, budget, dtype, say) -> tuple:  # noqa
         after = bench.panel(model, dtype)
         decision = accepted(bench.before, after, budget)
         points.append(_point(done, bench.before, after, decision))
-        rank = (not decision["accepted"], len(decision["reasons"]), points[-1]["lost"])
+        ill = [x for x in decision["lines"] if not x["ok"] and x["name"] in ("habits", "template")]
+        rank = (not decision["accepted"], len(ill), len(decision["reasons"]), points[-1]["lost"])
         if name != "rollback" and (best is None or rank < best[0]):
             best = (rank, len(points) - 1, done)
             kept = {k: v.clone() for k, v in model.state_dict().items()}
