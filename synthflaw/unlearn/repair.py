@@ -131,7 +131,7 @@ class _Bedside:
             view(self.reference, self.dtype),
             self.seed,
             progress=lambda part, n: self.say(f"{what}: {part}", done),
-            **self.options,
+            **{"n_panel": 0} | self.options,
         )
 
     def bench(self, model, synthetic, natural, spans, part: str, asked) -> Bench:  # noqa: PLR0913
