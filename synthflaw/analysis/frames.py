@@ -180,6 +180,11 @@ class _Held:
         found[self.row[self.gram == gram]] = True
         return found & within
 
+    def most_of(self, grams: np.ndarray) -> np.ndarray:  # (N,) bool
+        "Which texts hold at least half of some grams."
+        own = np.bincount(self.row[grams[self.gram]], minlength=len(self.docs))
+        return own >= 0.5 * grams.sum()
+
     def fixed(self, within: np.ndarray, grams: np.ndarray, beside: np.ndarray) -> float:
         "Median number of words that some grams cover and others do not."
         probe = some_of(self.docs[within], 20)
@@ -206,6 +211,7 @@ def _variants(held, core, usual, total, rules):
             break
         inside = held.having(gram, left)
         own = (held.share(inside) >= rules.support) & candidates
+        own &= held.share(everyone & ~inside) <= 0.5  # hardly what the others have as well
         more = held.fixed(inside, own, core)
         if more >= _MORE_WORDS:
             found.append((inside, more))
@@ -234,6 +240,10 @@ def narrowed(
     while True:
         held = _Held.of(marks, docs)
         core = held.share(np.ones(len(docs), bool)) >= rules.support
+        member = held.most_of(core)
+        if rules.min_docs <= member.sum() < len(docs):
+            docs = docs[member]  # without those that share little more than the first gram
+            continue
         usual = held.fixed(np.ones(len(docs), bool), core, np.zeros_like(core))
         found, left = _variants(held, core, usual, total, rules)
         if found:
@@ -245,6 +255,21 @@ def narrowed(
         if not found or not (divided or gains) or largest.all():
             return docs, core
         docs = docs[largest]
+
+# %% ../../nbs/22b_frames.ipynb #0c5869fe
+def settled(
+    marks: Marks,  # the candidates
+    seed: int,  # a gram
+    rules: Rules,  # of the search
+) -> tuple[np.ndarray, np.ndarray]:  # texts of one frame, (K,) bool: its grams
+    "The frame around a gram, with the texts that lack this gram alone."
+    docs, core = narrowed(marks, marks.holding(seed), rules)
+    everywhere = _Held.of(marks, np.arange(len(marks.rows)))
+    wider = np.flatnonzero(everywhere.most_of(core))
+    if len(wider) <= len(docs):
+        return docs, core
+    again = narrowed(marks, wider, rules)
+    return again if len(again[0]) > len(docs) else (docs, core)
 
 # %% ../../nbs/22b_frames.ipynb #a4c797db
 def holds(
@@ -309,3 +334,33 @@ def first_pieces(
         best = max(best, pieces, key=lambda found: sum(map(len, found)))
     everywhere = some_of(np.arange(len(marks.texts)), 2000)
     return _trimmed(best, [marks.texts[d] for d in everywhere]) if best else []
+
+# %% ../../nbs/22b_frames.ipynb #59d40779
+@dataclass(frozen=True)
+class Language:
+    "What the words are, and where natural texts have them."
+
+    words: list[str]  # by id
+    share: np.ndarray  # (V,) of all words in natural text
+    first: np.ndarray  # (V,) share of natural texts that begin with it
+    last: np.ndarray  # (V,) share of natural texts that end with it
+
+    def breaks(self, i: int) -> bool:
+        "Whether a word is a line break."
+        return self.words[i][0] == "\n"
+
+    def letters(self, i: int) -> bool:
+        "Whether a word is made of letters."
+        return self.words[i][0].isalpha()
+
+
+def language(
+    words: list[str],  # by id
+    natural: list[np.ndarray],  # natural texts as word ids
+) -> Language:
+    "Count words and where they stand in natural texts."
+    V, rows = len(words), [row for row in natural if len(row)]
+    counts = np.bincount(np.concatenate(rows), minlength=V)
+    first = np.bincount([row[0] for row in rows], minlength=V)
+    last = np.bincount([row[-1] for row in rows], minlength=V)
+    return Language(words, counts / counts.sum(), first / len(rows), last / len(rows))

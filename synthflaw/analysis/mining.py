@@ -14,46 +14,18 @@ import numpy as np
 
 from synthflaw.analysis.frames import (
     RULES,
+    Language,
     Marks,
     Rules,
     find_pieces,
     first_pieces,
     holds,
+    language,
     mark,
-    narrowed,
+    settled,
     some_of,
 )
 from synthflaw.analysis.grams import as_chars, gram_hashes, presence_p
-
-# %% ../../nbs/22c_mining.ipynb #93149536
-@dataclass(frozen=True)
-class Language:
-    "What the words are, and where natural texts have them."
-
-    words: list[str]  # by id
-    share: np.ndarray  # (V,) of all words in natural text
-    first: np.ndarray  # (V,) share of natural texts that begin with it
-    last: np.ndarray  # (V,) share of natural texts that end with it
-
-    def breaks(self, i: int) -> bool:
-        "Whether a word is a line break."
-        return self.words[i][0] == "\n"
-
-    def letters(self, i: int) -> bool:
-        "Whether a word is made of letters."
-        return self.words[i][0].isalpha()
-
-
-def language(
-    words: list[str],  # by id
-    natural: list[np.ndarray],  # natural texts as word ids
-) -> Language:
-    "Count words and where they stand in natural texts."
-    V, rows = len(words), [row for row in natural if len(row)]
-    counts = np.bincount(np.concatenate(rows), minlength=V)
-    first = np.bincount([row[0] for row in rows], minlength=V)
-    last = np.bincount([row[-1] for row in rows], minlength=V)
-    return Language(words, counts / counts.sum(), first / len(rows), last / len(rows))
 
 # %% ../../nbs/22c_mining.ipynb #e948425c
 Places = dict[int, list[tuple[int, int]]]  # text -> places of the pieces in it
@@ -242,6 +214,7 @@ class Frame:
     q: float = 1.0  # corrected for all frames and grams that there are
 
 
+_LONG = 5  # words of a run that hardly comes about by combination
 _LEAST, _LIGHT = 2.5, 4.0  # weights: of any frame; of one in less than a tenth of the texts
 
 
@@ -277,7 +250,7 @@ def _explain(marks, frame, places, known, rules):
 # %% ../../nbs/22c_mining.ipynb #f62b7d5e
 def _one_frame(marks, seed, known, rules):
     "The frame around a gram, the places of its pieces, and the grams it was made of."
-    docs, core = narrowed(marks, marks.holding(seed), rules)
+    docs, core = settled(marks, seed, rules)
     pieces = first_pieces(marks, docs, core, rules)
     if not pieces:
         return None, {}, core
@@ -339,6 +312,15 @@ def _folded(found, marks, known):
     return kept
 
 
+def _fills(frame, found, known) -> bool:
+    "Whether a light frame only stands in texts of a heavier one: a filling of its slot."
+    if _weight(frame.pieces, known) >= _LIGHT:
+        return False
+    own = set(frame.docs)
+    heavy = (f for f in found if len(f.docs) > len(own) and _weight(f.pieces, known) >= _LIGHT)
+    return any(len(own.intersection(f.docs)) >= 0.95 * len(own) for f in heavy)
+
+
 def _rivals(rows, n, min_docs):
     "How many runs of n words stand in enough texts of both sides together."
     seen = []
@@ -371,9 +353,10 @@ def _tested(found, marks, natural, known, rules):
         both = ([frame.natural], [len(frame.docs)])
         frame.p = float(presence_p(*both, len(natural), len(marks.rows))[0])
         if n not in rivals:
-            rivals[n] = _rivals(rows, n, rules.min_docs) + len(found)
+            ways = 1 if n >= _LONG else 5  # short runs may be combined in many more
+            rivals[n] = ways * (_rivals(rows, n, rules.min_docs) + len(found))
         frame.q = min(1.0, frame.p * rivals[n])
-    long = [f for f, n in zip(found, longest, strict=True) if n >= 5]
+    long = [f for f, n in zip(found, longest, strict=True) if n >= _LONG]
     least = 1.0
     for rank, frame in reversed(list(enumerate(sorted(long, key=lambda f: f.q), 1))):
         least = min(least, frame.q / rank)
@@ -394,6 +377,7 @@ def mine_frames(
         return []
     known = language(words, natural)
     found = _folded(_frames(marks, known, rules), marks, known)
+    found = [f for f in found if not _fills(f, found, known)]
     found = _tested(found, marks, natural, known, rules)
     share = rules.min_ratio * len(synthetic) / len(natural)
     own = [f for f in found if f.q <= level and len(f.docs) >= share * f.natural]
