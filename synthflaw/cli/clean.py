@@ -142,8 +142,10 @@ def _mask_rows(args, made):
     if not args.tokenizer:
         return made.mask()
     from synthflaw.lm.model import load_lm
+    from synthflaw.runs import quiet
     from synthflaw.train.mask import mask_rows
 
+    quiet()
     tokenizer = load_lm(args.tokenizer, "cpu")[1]
     rows = mask_rows(made.mask(), made.left, tokenizer, None, on_empty="drop")
     return rows.to_list()
@@ -159,6 +161,11 @@ def _print_account(args, made, diagnoses):
         print(f"mask: {counts['fixed_characters']:.0%} of the characters are left out of the loss")
     for side, found in diagnoses.items():
         print(f"{side}: {found.data['verdict']}")
+        for x in found.templates[:3]:
+            print(f"  {x.coverage:>6.0%} {x.pattern}")
+    if len(diagnoses) == 1 and counts["changed"] + counts["removed"] == 0:
+        print("after: as before, since no row was changed or removed")
+    print(f"The rows: {args.out}/{'mask' if args.mask else 'rows'}.jsonl")
     print(f"Every change: {args.out}/diff.html")
 
 
@@ -186,8 +193,9 @@ def run_clean(
         seed=args.seed,
         folder=args.out / "replies",
     )
-    enough = len(made.rows) >= 20  # a diagnosis of fewer says nothing
-    if args.natural and enough:
+    counts = made.counts()
+    other = counts["changed"] + counts["removed"] > 0
+    if args.natural and other and counts["kept"] >= 20:  # a diagnosis of fewer says nothing
         diagnoses["after"] = _diagnosed(args, made.rows, natural)
     write_clean(made, args.out, diagnoses, _mask_rows(args, made))
     _print_account(args, made, diagnoses)
