@@ -118,7 +118,7 @@ def _topic(asked: str, told: list[tuple]) -> tuple[str, bool]:
     plain = [p.strip(" ?.!") for _, p in told]
     twice = [p for i, p in enumerate(plain) if p in plain[:i]]
     known = next((words for words in [asked.strip(" ?.!"), *twice] if _short(words)), None)
-    if known is not None and not asked.endswith(("?", "？")):
+    if known is not None:
         return known, True
     return " ".join(plain[0].split()[:6]).rstrip(".,:;!?"), False
 
@@ -144,11 +144,12 @@ def rewrite_row(row: dict, spans: list, min_words: int, seed: int) -> tuple[dict
     if not told:
         return row, _too_little("", min_words)
     key = derive_seed(seed, "rewrite", row["id"])
-    prompt, completion = _as_pair(cut[-1] if cut else "", told, key)
+    own = not cut or not fixed[-2]  # nobody's template: the question stays
+    prompt, completion = _as_pair("" if own else cut[-1], told, key)
     reason = _too_little(" ".join(p for _, p in told), min_words) if fixed[-1] else None
     if len(parts) == 1:
         return with_parts(row, [as_text({"prompt": prompt, "completion": completion})]), reason
-    asked = prompt if fixed[-2] else parts[-2]
+    asked = parts[-2] if own else prompt
     return with_parts(row, [*cut[:-1], asked, completion if fixed[-1] else parts[-1]]), reason
 
 # %% ../../nbs/38d_treatment.ipynb #e8588728

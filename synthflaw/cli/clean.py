@@ -153,6 +153,8 @@ def _mask_rows(args, made):
 
 def _print_account(args, made, diagnoses):
     "The outcome in a few lines."
+    from textwrap import shorten
+
     print(made)
     counts = made.counts()
     for reason, n in counts["removed_by"].items():
@@ -162,10 +164,12 @@ def _print_account(args, made, diagnoses):
     for side, found in diagnoses.items():
         print(f"{side}: {found.data['verdict']}")
         for x in found.templates[:3]:
-            print(f"  {x.coverage:>6.0%} {x.pattern}")
+            print(f"  {x.coverage:>6.0%} {shorten(x.pattern, 100, placeholder=' …')}")
     if len(diagnoses) == 1 and counts["changed"] + counts["removed"] == 0:
         print("after: as before, since no row was changed or removed")
-    print(f"The rows: {args.out}/{'mask' if args.mask else 'rows'}.jsonl")
+    print(f"The rows: {args.out}/rows.jsonl")
+    if args.mask:
+        print(f"The mask, for `sft --mask`: {args.out}/mask.jsonl")
     print(f"Every change: {args.out}/diff.html")
 
 
