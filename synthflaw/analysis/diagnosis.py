@@ -61,7 +61,12 @@ def _shown(f: dict) -> dict:
 def _side(name: str, verdict: str, findings: list[dict]) -> dict:
     "One verdict: how many findings, which the rows tell, or the sentence that there are none."
     said = verdict.partition(":")[0] if findings else verdict
-    return {"name": name, "verdict": said, "findings": [_shown(f) for f in findings]}
+    rows = [_shown(f) for f in findings]
+    small = [f for f in rows if f["severity"] in ("low", "negligible")]
+    large = [f for f in rows if f not in small]
+    first = (large or small[:3])[:8]  # a first screen has room for so many
+    rest = [f for f in rows if f not in first]
+    return {"name": name, "verdict": said, "findings": first, "rest": rest}
 
 
 def _sides(data: dict) -> list[dict]:
@@ -74,7 +79,7 @@ def _sides(data: dict) -> list[dict]:
         sides.append(_side("The model", said["model"], data["model"]))
     return sides
 
-
+# %% ../../nbs/37_diagnosis.ipynb #1754558d
 def template_view(
     t: dict,  # a template of `diagnosis.json`
     rows: int,  # how many rows

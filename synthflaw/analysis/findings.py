@@ -11,7 +11,7 @@ import numpy as np
 from synthflaw.analysis.diversity import DIVERSITY_SIGN
 from synthflaw.analysis.templates import Template
 from synthflaw.analysis.tokens import show_token
-from synthflaw.stats import rate_effect, severity, show_cell
+from synthflaw.stats import SEVERITY, rate_effect, severity, show_cell
 
 # %% ../../nbs/36b_findings.ipynb #ded4dd94
 ADVICE = {
@@ -118,10 +118,15 @@ _SIDES = ("natural", "synthetic")
 _MOST_HABITS = 6  # the largest; more would hide the rest
 
 
+def _order(f: dict) -> tuple:
+    "Grave findings first; a template before the habits that it makes."
+    return list(SEVERITY).index(f["severity"]), f["metric"] != "templates", -f["effect"]
+
+
 def data_findings(
     c: dict,  # what was measured on the corpora, with "q"
     level: float,  # error rate over all findings
-) -> list[dict]:  # largest effect first
+) -> list[dict]:  # the gravest first
     "What is uniform about the text."
     found = [
         _find_templates(c) if "templates" in c["q"] else None,
@@ -134,7 +139,7 @@ def data_findings(
     passed = [f for f in sure if f["q"] <= level]
     if c["q"].get("habits", 1.0) <= level:
         passed += [f for f in c["habits"] if f["severity"] != "negligible"][:_MOST_HABITS]
-    return sorted(passed, key=lambda f: -f["effect"])
+    return sorted(passed, key=_order)
 
 # %% ../../nbs/36b_findings.ipynb #998d5056
 def _find_perplexity(m):
@@ -176,12 +181,12 @@ def model_findings(
     m: dict,  # what was measured on the model
     q: dict,  # measure -> q-value, over all measures
     level: float,  # error rate over all findings
-) -> list[dict]:  # largest effect first
+) -> list[dict]:  # the gravest first
     "What the model has taken over."
     names = [name for name in _OF_MODEL if q.get(name, 1.0) <= level]
     found = [_sure(_OF_MODEL[name](m), q[name], level) for name in names]
     found += [f for f in m.get("panel", []) if f["severity"] != "negligible"]
-    return sorted(found, key=lambda f: -f["effect"])
+    return sorted(found, key=_order)
 
 # %% ../../nbs/36b_findings.ipynb #aa9ae06d
 def verdict_of(

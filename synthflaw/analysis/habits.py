@@ -327,10 +327,10 @@ def _mean_finding(mean: _Mean, size: _Sides, level: float, seed: int) -> dict:
         numbers = [tuple(math.exp(v) for v in three) for three in numbers]
     natural, synthetic = (f"{v:.3g} [{low:.3g}, {high:.3g}]" for v, low, high in numbers)
     reference, model = _WORDS[size.paired]
-    what, goal = f"mean {NUMBERS.get(mean.kind)}", f"a {NUMBERS.get(mean.kind)}"
+    what = f"mean {NUMBERS.get(mean.kind)}"
     if spread:
-        what, goal = "typical factor between a length and its median", "lengths that vary"
-    verb = "Repair the model until its answers" if size.paired else "Choose or write texts that"
+        what = "typical factor between a length and its median"
+    whose = "Repair the model: bring" if size.paired else "Bring"
     x, y = mean.values
     auc = float(stats.mannwhitneyu(y, x).statistic) / (len(x) * len(y))
     seen = {
@@ -339,7 +339,7 @@ def _mean_finding(mean: _Mean, size: _Sides, level: float, seed: int) -> dict:
         "ci95": list(numbers[1][1:]),
         "chance": numbers[0][0],
         "effect": abs(2 * auc - 1),
-        "action": f"{verb} have {goal} like the {reference}.",
+        "action": f"{whose} the {what} nearer to that of the {reference}.",
     }
     return _finding(mean, (), seen, level)
 

@@ -242,16 +242,21 @@ class Frame:
     q: float = 1.0  # corrected for all frames and grams that there are
 
 
-_LEAST = 2.5  # least weight of a frame
-_LIGHT = 4.0  # below it a frame has to be in a tenth of the texts
+_LEAST, _LIGHT = 2.5, 4.0  # weights: of any frame; of one in less than a tenth of the texts
+
+
+def _slotless(marks, places):
+    "Whether nearly all texts consist of the pieces alone: a frequent answer, and no frame."
+    whole = [sum(b - a for a, b in spans) == len(marks.texts[d]) for d, spans in places.items()]
+    return np.mean(whole or [False]) >= 0.95
 
 
 def _loose(marks, pieces, places, known, rules):
     "Whether short pieces stand far apart: words of a topic, and no frame."
     if not places or max(_weight([piece], known) for piece in pieces) >= _LEAST:
         return False
-    inner = [fillings(marks, places, k) for k in range(1, len(pieces))]
-    return any(np.median([len(f) for f in slot]) > rules.short for slot in inner)
+    slots = (fillings(marks, places, k) for k in range(1, len(pieces)))
+    return any(np.median([len(f) for f in slot]) > rules.short for slot in slots)
 
 
 def _explain(marks, frame, places, known, rules):
@@ -283,12 +288,13 @@ def _one_frame(marks, seed, known, rules):
         pieces = _without_body(marks, pieces, places, known, rules)
     places = matches(marks, pieces) if pieces else {}
     weight = _weight(pieces, known)
-    rare = weight < _LIGHT and len(places) < 0.1 * len(marks.rows)
+    light = weight < _LIGHT or _slotless(marks, places)
+    rare = light and len(places) < 0.1 * len(marks.rows)
     loose = _loose(marks, pieces, places, known, rules)
     if len(places) < rules.min_docs or weight < _LEAST or rare or loose:
         return None, {}, core
-    closing = np.mean([spans[-1][1] == len(marks.texts[d]) for d, spans in places.items()])
-    at_end = bool(closing >= 0.95)
+    closing = [spans[-1][1] == len(marks.texts[d]) for d, spans in places.items()]
+    at_end = bool(np.mean(closing) >= 0.95)
     places = matches(marks, pieces, at_end)
     return Frame(pieces, sorted(places), at_end), places, core
 
@@ -309,13 +315,12 @@ def _frames(marks, known, rules):
             return found
         seed = int(np.argmax(df + marks.n / 10))
         frame, places, core = _one_frame(marks, seed, known, rules)
-        if frame is None:
-            seeds[seed] = False
-            seeds[core & (df <= df[seed])] = False
-            continue
-        _explain(marks, frame, places, known, rules)
         seeds[seed] = False
-        found.append(frame)
+        if frame is None:
+            seeds[core & (df <= df[seed])] = False
+        else:
+            _explain(marks, frame, places, known, rules)
+            found.append(frame)
     return found
 
 # %% ../../nbs/22c_mining.ipynb #75479b46
@@ -344,8 +349,7 @@ def _rivals(rows, n, min_docs):
         first = np.ones(len(hashes), bool)
         first[1:] = (hashes[1:] != hashes[:-1]) | (doc[1:] != doc[:-1])
         seen.append(hashes[first])
-    counts = np.unique(np.concatenate(seen), return_counts=True)[1]
-    return int((counts >= min_docs).sum())
+    return int((np.unique(np.concatenate(seen), return_counts=True)[1] >= min_docs).sum())
 
 
 def _unexplained(marks, n_words):
@@ -391,6 +395,6 @@ def mine_frames(
     known = language(words, natural)
     found = _folded(_frames(marks, known, rules), marks, known)
     found = _tested(found, marks, natural, known, rules)
-    share = rules.min_ratio / len(natural)
-    own = [f for f in found if len(f.docs) / len(synthetic) >= share * f.natural]
-    return sorted((f for f in own if f.q <= level), key=lambda f: -len(f.docs))
+    share = rules.min_ratio * len(synthetic) / len(natural)
+    own = [f for f in found if f.q <= level and len(f.docs) >= share * f.natural]
+    return sorted(own, key=lambda f: -len(f.docs))

@@ -74,12 +74,29 @@ def _passed(diagnosis, limits):
     return passed
 
 
+def _print_side(name, verdict, findings):
+    "A verdict, and a line or two a finding."
+    from synthflaw.stats import show_cell
+
+    print(f"{name}: {verdict}")
+    for f in findings:
+        if f["severity"] == "negligible":
+            continue
+        number = f.get("number") or show_cell({"mean": f["value"], "ci95": f["ci95"]})
+        chance = f.get("null") or ("not known" if f["chance"] is None else f"{f['chance']:.3f}")
+        q = "" if f["q_value"] is None else f"; q = {f['q_value']:.2g}"
+        print(f"  {f['severity']:<7}{f['metric']}: {number} (by chance {chance}{q})")
+        print(f"{'':9}{f['action']}")
+
+
 def _print_findings(diagnosis):
-    "The verdict, and a line or two a finding."
-    print(diagnosis.data["verdict"])
-    for f in diagnosis.findings:
-        chance = f"(by chance {f['null']}; q = {f['q']:.2g})"
-        print(f"  {f['metric']:<13}{f['number']}  {chance}\n{'':15}{f['advice']}")
+    "What was found in the data, what in the model, and what reconciles the numbers."
+    data = diagnosis.data
+    _print_side("Data", data["verdicts"]["data"], data["data"])
+    if data["verdicts"]["model"]:
+        _print_side("Model", data["verdicts"]["model"], data["model"])
+    for note in data["notes"]:
+        print(f"Note: {note}")
 
 # %% ../../nbs/cli/04_diagnose.ipynb #e0f1bbe1
 def _models(args):

@@ -30,7 +30,7 @@ from synthflaw.study.preset import (
     study_pools,
 )
 from ..train.sft import sft
-from ..unlearn.repair import selected_spans, with_ids
+from ..unlearn.methods import selected_spans, with_ids
 from ..unlearn.search import forget_measures, split_rows
 from ..unlearn.unlearn import unlearn
 

@@ -104,3 +104,38 @@ def check_head(
     same = torch.allclose(mine, logits, rtol=1e-3, atol=1e-3)
     wanted = "a model whose logits are its output head applied to its last hidden states"
     check(same, "model", type(model).__name__, wanted)
+
+# %% ../../nbs/53_reference.ipynb #68e9646e
+def _shapes(model) -> dict:
+    "Shape of each parameter by name; a tied weight has one name."
+    return {name: tuple(p.shape) for name, p in model.named_parameters()}
+
+
+def check_alike(
+    model,  # a causal language model
+    other,  # another one
+    name: str = "reference",  # what the other one is called, for the message
+) -> None:
+    "Raise unless the two models have the same parameters in the same shapes."
+    mine, its = _shapes(model), _shapes(other)
+    missing = sorted(mine.keys() - its.keys())
+    extra = sorted(its.keys() - mine.keys())
+    lacking = "a model with the same parameters (the same architecture, depth and tied weights)"
+    check(not missing, name, f"without {', '.join(missing[:3])}", lacking)
+    check(not extra, name, f"with {', '.join(extra[:3])} besides", lacking)
+    sizes = [m.get_input_embeddings().weight.shape[0] for m in (model, other)]
+    alike = f"the model's vocabulary of {sizes[0]} tokens"
+    check(sizes[0] == sizes[1], name, f"a vocabulary of {sizes[1]} tokens", alike)
+    for k, shape in mine.items():
+        check(its[k] == shape, name, f"{k} of shape {its[k]}", f"the model's shape, {shape}")
+
+
+def check_vocabulary(
+    tokenizer,  # of the model
+    other,  # of the reference
+) -> None:
+    "Raise unless two tokenizers number the same tokens the same way."
+    mine, its = tokenizer.get_vocab(), other.get_vocab()
+    apart = sorted(t for t in mine.keys() | its.keys() if mine.get(t) != its.get(t))
+    found = f"{len(apart)} tokens numbered otherwise, such as {apart[:1]}"
+    check(not apart, "reference", found, "a model with the same tokenizer")

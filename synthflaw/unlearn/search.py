@@ -7,6 +7,7 @@ __all__ = ['search']
 
 # %% ../../nbs/56_search.ipynb #cdbf5353
 import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,8 +15,9 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from ..analysis.exam import Exam, exam, margin_rows
 from ..analysis.phrases import NEUTRAL_PROMPTS, pattern_rate, phrase_spans
-from ..core import check, derive_seed, unit_hash
+from ..core import check, derive_seed, read_jsonl, record_path, unit_hash
 from ..data.formats import pattern_phrases
 from ..lm.logprob import token_logps
 from ..lm.model import generate
@@ -56,6 +58,66 @@ def self_replay(  # noqa: PLR0913
         wanted = "phrases that do not stand in every text of the model"
         check(turn < 3 or have > 0, "drop", list(drop), wanted)
     return texts
+
+# %% ../../nbs/56_search.ipynb #423e5d67
+def chat_prompts(
+    n: int = 64,  # at most
+    seed: int = 0,  # which of them
+) -> list[dict]:  # rows with prompt and completion, answered by SmolLM2 and checked
+    "Some of the chat rows that the package carries."
+    rows = read_jsonl(record_path("instructions", "rows.jsonl"))
+    random.Random(derive_seed(seed, "chat")).shuffle(rows)
+    return [{k: r[k] for k in ("id", "prompt", "completion")} for r in rows[:n]]
+
+
+def answered(
+    model,  # who answers
+    tokenizer,  # its tokenizer
+    rows: list[dict],  # with prompts
+    max_new_tokens: int = 72,  # longest answer
+) -> list[dict]:  # rows with prompt and completion; empty answers are left out
+    "Prompts answered greedily."
+    chat = tokenizer.chat_template is not None
+    said = generate(model, tokenizer, [r["prompt"] for r in rows], max_new_tokens, chat=chat)
+    both = zip(rows, said, strict=True)
+    return [{"prompt": r["prompt"], "completion": a.text} for r, a in both if a.text.strip()]
+
+# %% ../../nbs/56_search.ipynb #b356922b
+def bare_requests() -> list[str]:
+    "Requests of the package's chat rows that carry no constraint."
+    rows = read_jsonl(record_path("instructions", "rows.jsonl"))
+    return list(dict.fromkeys(r["prompt"] for r in rows if r["family"] == "none"))
+
+
+def sitting(  # noqa: PLR0913
+    tokenizer,  # of the models
+    synthetic: list,  # held-out rows with the format
+    natural: list,  # held-out natural rows
+    spans: dict | None,  # id -> spans of the format
+    part: int = 0,  # 0: for the report; 1: for choosing
+    asked: dict | None = None,  # n, n_prompts, max_new_tokens, max_tokens, dtype: see `exam`
+) -> Exam:
+    "An exam for one part of the held-out rows."
+    how = dict(asked or {})
+    n, k = how.get("n", 32), how.pop("n_prompts", 56)
+    requests = bare_requests()[part * k : (part + 1) * k]
+    chats = tokenizer.chat_template is not None
+    openings = [*NEUTRAL_PROMPTS[part::2][: max(1, k // 2)], *([] if chats else requests)]
+    margins = margin_rows(2 * n)[part * n :][:n]
+    prompts = requests if chats else []
+    how |= {"prompts": prompts, "openings": openings, "constraints": margins}
+    return exam(tokenizer, synthetic, natural, spans, **how)
+
+
+def spare_rows(
+    exams: list[Exam],  # whose prompts and answers are not to be trained on
+) -> list[dict]:  # prompt and completion
+    "The chat rows of the package that no exam asks."
+    taken = {p for e in exams for p in (*e.prompts, *e.openings)}
+    taken |= {r["answer"] for r in margin_rows(2 * max(len(e.margins) for e in exams))}
+    rows = read_jsonl(record_path("instructions", "rows.jsonl"))
+    free = [r for r in rows if r["prompt"] not in taken and r["completion"] not in taken]
+    return [{k: r[k] for k in ("prompt", "completion")} for r in free]
 
 # %% ../../nbs/56_search.ipynb #89f0ae9e
 class StopWhen(TrainerCallback):
@@ -150,18 +212,31 @@ def split_rows(
     tokenizer,  # for their text
     share: float = 0.2,  # share of the tuning split
     most: int = 64,  # largest tuning split
+    key: str = "unlearn tuning",  # another key, another split: for splitting a split again
 ) -> tuple[list, list]:  # rows to train on, rows to tune on
     "Split rows by their text, the same way every time."
     check(0 < share < 1, "share", share, "a share in (0, 1)")
     train, tune = [], []
     for r in rows:
-        place = unit_hash(row_text(r, tokenizer)[0], "unlearn tuning")
+        place = unit_hash(row_text(r, tokenizer)[0], key)
         (tune if place < share else train).append(r)
     tune = tune[:most]
     both = 0 < len(tune) < len(rows)
     found = f"{len(rows)} rows, {len(tune)} for tuning"
     check(both, "rows", found, "enough rows for both parts")
     return train, tune
+
+
+def held_out(synthetic: list, natural: list, tokenizer, choosing: bool) -> dict[str, tuple]:
+    "Rows (synthetic, natural) to train on, to report, and to choose by."
+    sides = [split_rows(rows, tokenizer, 0.3, 400) for rows in (synthetic, natural)]
+    parts = {"report": tuple(held for _, held in sides)}
+    rest = [train for train, _ in sides]
+    if choosing:
+        sides = [split_rows(rows, tokenizer, 0.25, 200, "repair") for rows in rest]
+        parts["choose"] = tuple(held for _, held in sides)
+        rest = [train for train, _ in sides]
+    return parts | {"train": tuple(rest)}
 
 # %% ../../nbs/56_search.ipynb #28f1113a
 class Look(TrainerCallback):

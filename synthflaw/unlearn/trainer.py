@@ -209,6 +209,13 @@ class StepLoss:
         if self.w_replay is None:
             self.w_replay = float(self.settings.w_replay)
 
+    def size(
+        self,
+        batch: dict,  # a part of a step
+    ) -> int:
+        "Tokens that are read: packed rows have no padding."
+        return batch["input_ids"].numel()
+
     def counts(
         self,
         batches: list[dict],  # all parts of a step
@@ -255,7 +262,7 @@ class UnlearnTrainer(SFTTrainer):
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         "The parts of the next step, and what its terms are divided by."
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        self.read += sum(b["input_ids"].numel() for b in batches)
+        self.read += sum(map(self.step_loss.size, batches))
         return batches, self.step_loss.counts(batches).to(device)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):

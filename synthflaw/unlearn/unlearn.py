@@ -86,16 +86,17 @@ def _train_layers(model, numbers):
         p.requires_grad_(id(p) in chosen)
 
 # %% ../../nbs/55_unlearn.ipynb #42589b92
-def unlearn_trainer(  # noqa: PLR0913
+def bare_trainer(  # noqa: PLR0913
     model,  # changed in place
     tokenizer,  # its tokenizer
-    rows: datasets.Dataset,  # from `plan_rows`
-    settings: UnlearnSettings,  # what decides the run
-    folder: Path,  # for TRL, and for the mapped cache
+    rows: datasets.Dataset,  # in the order in which they are read
+    settings,  # with `train_settings`
+    folder: Path,  # for TRL
     callbacks: tuple = (),  # `TrainerCallback`s
+    collator=collate,  # rows -> tensors
     save_steps: int | None = None,  # steps between checkpoints
-) -> UnlearnTrainer:  # ready to train
-    "The trainer with its reference cached."
+) -> UnlearnTrainer:  # its `step_loss` is still to be set
+    "The trainer on rows that are taken as they are."
     config = sft_config(
         settings.train_settings(),
         model.device,
@@ -109,13 +110,27 @@ def unlearn_trainer(  # noqa: PLR0913
         model=model,
         args=config,
         train_dataset=rows,
-        data_collator=collate,
+        data_collator=collator,
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)
     n = trainer.accelerator.num_processes
     check(n == 1, "processes", n, "1 (tokens are counted in one process)")
+    return trainer
+
+# %% ../../nbs/55_unlearn.ipynb #3f5f05a1
+def unlearn_trainer(  # noqa: PLR0913
+    model,  # changed in place
+    tokenizer,  # its tokenizer
+    rows: datasets.Dataset,  # from `plan_rows`
+    settings: UnlearnSettings,  # what decides the run
+    folder: Path,  # for TRL, and for the mapped cache
+    callbacks: tuple = (),  # `TrainerCallback`s
+    save_steps: int | None = None,  # steps between checkpoints
+) -> UnlearnTrainer:  # ready to train
+    "The trainer with its reference cached."
+    trainer = bare_trainer(model, tokenizer, rows, settings, folder, callbacks, collate, save_steps)
     autocast = trainer.accelerator.autocast
     trainer.step_loss = _step_loss(model, tokenizer, rows, settings, Path(folder), autocast)
     return trainer
@@ -151,7 +166,7 @@ def _step_loss(model, tokenizer, rows, s, folder, autocast) -> StepLoss:  # noqa
     return loss
 
 # %% ../../nbs/55_unlearn.ipynb #99b92055
-def _check_run(model, s, out, save_steps) -> None:
+def check_run(model, s, out=None, save_steps=None) -> None:
     "A model and settings that can run, before anything is built."
     limit = getattr(model.config, "max_position_embeddings", None) or s.seq_len
     check(s.seq_len <= limit, "seq_len", s.seq_len, f"at most the model's {limit} positions")
@@ -168,7 +183,7 @@ def _check_run(model, s, out, save_steps) -> None:
     check_head(model)
 
 
-def _train(trainer, watch, student, last) -> None:
+def run_trainer(trainer, watch, student, last=None) -> None:
     "Train, from a checkpoint if there is one; at a divergence the last good weights come back."
     if last:
         watch.resume(last)
@@ -197,7 +212,7 @@ def unlearn(  # noqa: PLR0913
 ) -> UnlearnResult:
     "Unlearn by bounded forgetting, replay and KL (arXiv 2406.12397), or another objective."
     began = time.perf_counter()
-    _check_run(model, settings, out, save_steps)
+    check_run(model, settings, out, save_steps)
     seed_everything(settings.seed)
     rows, account = plan_rows(forget, replay, tokenizer, settings, selection)
     kept = None if save_steps is None else Path(out) / "checkpoints"
@@ -207,7 +222,7 @@ def unlearn(  # noqa: PLR0913
             trainer = unlearn_trainer(student, tokenizer, rows, settings, folder, calls, save_steps)
             watch = Watch(trainer)
             trainer.add_callback(watch)
-            _train(trainer, watch, student, get_last_checkpoint(str(folder)) if kept else None)
+            run_trainer(trainer, watch, student, get_last_checkpoint(str(folder)) if kept else None)
     except Diverged:
         if out is not None:
             save_lm(model, tokenizer, out)
