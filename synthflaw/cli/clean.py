@@ -103,7 +103,7 @@ def _diagnosed(args, rows, natural):
     how = {"seed": args.seed, "level": args.level, "sample": args.sample}
     return diagnose(natural, texts, **how)
 
-
+# %% ../../nbs/cli/13_clean.ipynb #1e42cf8a
 def _rewriter(args):
     "False, True for the rules, or an engine."
     engine = args.engine
@@ -172,7 +172,7 @@ def _print_account(args, made, diagnoses):
         print(f"The mask, for `sft --mask`: {args.out}/mask.jsonl")
     print(f"Every change: {args.out}/diff.html")
 
-
+# %% ../../nbs/cli/13_clean.ipynb #0cf790bf
 def run_clean(
     args,  # parsed options of `clean`
 ) -> int:  # 0
