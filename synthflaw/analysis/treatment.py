@@ -23,7 +23,7 @@ _RIGHT = re.compile(r"(?:[\s,;:，；：]|(?<=\s)[-–—(\[{])*$")  # before a 
 def content_pieces(
     text: str,  # a piece of a row
     spans: Iterable,  # (start, end) of the template in it, in order
-) -> list[tuple[str, str]]:  # (what joins it to the piece before: "", " " or a line break; text)
+) -> list[tuple[str, str]]:  # (what joins it to the piece before; the piece)
     "What stands between the fixed parts of a text, tidied."
     found, at, last = [], 0, 0
     for a, b in [*spans, (len(text), len(text))]:
@@ -35,7 +35,10 @@ def content_pieces(
         if a < len(text):
             piece = piece[: _RIGHT.search(piece).start()]
         if any(map(str.isalnum, piece)):
-            joint = "\n" if "\n" in text[last:begin] else " "
+            gap = text[last:begin]
+            joint = "\n" if "\n" in gap else " "
+            if gap and not any(c.isalnum() or c.isspace() for c in gap):
+                joint = gap  # a mark within a word: `scale_rows`
             found.append((joint if found else "", piece))
             last = begin + len(piece)
         at = max(at, b)
@@ -87,48 +90,67 @@ def part_spans(row: dict, spans: Iterable) -> list[list[tuple]]:
 def _too_little(text: str, min_words: int) -> str | None:
     "Why this is too little to train on, or None."
     n = len(WORD.findall(text))
-    return f"{n} words of content are left, fewer than {min_words}" if n < min_words else None
+    words = f"{n} word{'s' * (n != 1)} of content left"
+    return f"{words}, fewer than {min_words}" if n < min_words else None
 
 
 def strip_row(row: dict, spans: list, min_words: int) -> tuple[dict, str | None]:
     "A row without its template; why it must go, or None."
-    parts = row_parts(row)
-    cut = [stripped(p, s) for p, s in zip(parts, part_spans(row, spans), strict=True)]
+    parts, fixed = row_parts(row), part_spans(row, spans)
+    cut = [stripped(p, s) for p, s in zip(parts, fixed, strict=True)]
     asked = [new or old for new, old in zip(cut[:-1], parts[:-1], strict=True)]
-    return with_parts(row, [*asked, cut[-1]]), _too_little(cut[-1], min_words)
+    reason = _too_little(cut[-1], min_words) if fixed[-1] else None  # else it is as it was
+    return with_parts(row, [*asked, cut[-1]]), reason
 
 # %% ../../nbs/38d_treatment.ipynb #046b4321
 REWRITES = ("faq", "dialogue", "note", "definition", "headline", "steps")  # whole statements
+WHOLE = ("faq", "dialogue", "note", "headline")  # of them, those that do not repeat the topic
+_HERE = "\ue000"  # stands for a statement of several lines, which formats would join
 
 
-def _topic(asked: list[str], told: list[str]) -> str:
-    "What a row is about: what is asked for, or what is said twice, or its first words."
-    plain = [p.strip(" ?.!") for p in told]
+def _short(text: str) -> bool:
+    "Can this be the topic of a sentence?"
+    return 0 < len(text.split()) <= 12 and "\n" not in text
+
+
+def _topic(asked: str, told: list[tuple]) -> tuple[str, bool]:
+    "What a row is about: what is asked for or said twice; else its first words, which is a guess."
+    plain = [p.strip(" ?.!") for _, p in told]
     twice = [p for i, p in enumerate(plain) if p in plain[:i]]
-    for words in [p.strip(" ?.!") for p in asked] + twice:
-        if 0 < len(words.split()) <= 12:
-            return words
-    return " ".join(told[-1].split()[:6]).rstrip(".,:;!?")
+    known = next((words for words in [asked.strip(" ?.!"), *twice] if _short(words)), None)
+    if known is not None:
+        return known, True
+    return " ".join(plain[0].split()[:6]).rstrip(".,:;!?"), False
+
+
+def _as_pair(asked: str, told: list[tuple], key: int) -> tuple[str, str]:
+    "What is asked and told, as prompt and completion of a format."
+    topic, known = _topic(asked, told)
+    rest = [(j, p) for j, p in told if not known or p.strip(" ?.!") != topic] or told
+    said = "".join(j + p for j, p in rest).strip()
+    lines = "\n" in said
+    shapes = REWRITES if known and not lines else WHOLE
+    fact = Fact(topic, "detail", topic, _HERE if lines else said, (0, 0))
+    pair = qa_pair(fact, shapes[key % len(shapes)], key)
+    prompt, completion = (x.replace(_HERE, said) for x in pair)
+    return prompt if known or not asked else asked, completion
 
 
 def rewrite_row(row: dict, spans: list, min_words: int, seed: int) -> tuple[dict, str | None]:
     "The content of a row in a format of its own; why it must go, or None."
     parts, fixed = row_parts(row), part_spans(row, spans)
-    pieces = [[p for _, p in content_pieces(x, s)] for x, s in zip(parts, fixed, strict=True)]
-    asked, told = [p for part in pieces[:-1] for p in part], pieces[-1]
+    cut = [stripped(p, s) or p for p, s in zip(parts[:-1], fixed[:-1], strict=True)]
+    told = content_pieces(parts[-1], fixed[-1])
     if not told:
         return row, _too_little("", min_words)
-    topic = _topic(asked, told)
-    said = [p for p in told if p.strip(" ?.!") != topic] or told
-    reason = _too_little(" ".join(said), min_words)
     key = derive_seed(seed, "rewrite", row["id"])
-    fact = Fact(topic, "detail", topic, " ".join(said), (0, 0))
-    prompt, completion = qa_pair(fact, REWRITES[key % len(REWRITES)], key)
+    own = not cut or not fixed[-2]  # nobody's template: the question stays
+    prompt, completion = _as_pair("" if own else cut[-1], told, key)
+    reason = _too_little(" ".join(p for _, p in told), min_words) if fixed[-1] else None
     if len(parts) == 1:
         return with_parts(row, [as_text({"prompt": prompt, "completion": completion})]), reason
-    if not any(fixed[:-1]):
-        prompt = parts[-2]
-    return with_parts(row, [*parts[:-2], prompt, completion]), reason
+    asked = parts[-2] if own else prompt
+    return with_parts(row, [*cut[:-1], asked, completion if fixed[-1] else parts[-1]]), reason
 
 # %% ../../nbs/38d_treatment.ipynb #e8588728
 def written_anew(rows: list[dict], spans: list[list], engine, folder, seed: int) -> list[tuple]:

@@ -6,7 +6,10 @@
 __all__ = []
 
 # %% ../../nbs/cli/13_clean.ipynb #cb40ebcd
+from collections.abc import Callable
+
 from .options import SOURCE, option, out_option, seed_option
+from .sources import column_options, say_once, source_columns
 from ..core import check
 
 # %% ../../nbs/cli/13_clean.ipynb #238fb7dc
@@ -60,6 +63,7 @@ def add_clean(
     option(p, "--selection", "FILE", selection)
     out = "gets rows.jsonl, removed.jsonl, mask.jsonl, diff.html, clean.json and both diagnoses"
     out_option(p, out)
+    column_options(p)
     _treatment_options(p)
     _engine_options(p)
     option(p, "--sample", "N", "texts a side that are mined (default: %(default)s)", int, 2000)
@@ -71,33 +75,35 @@ def add_clean(
 
 # %% ../../nbs/cli/13_clean.ipynb #aadb4f0f
 def read_rows(
-    source: str,  # a SOURCE
-    limit: int | None = None,  # at most so many
-) -> list:  # dictionaries with their columns, or documents
-    "The rows to clean."
+    args,  # parsed options: data, natural, limit, columns
+    tell: Callable,  # gets notes about the sources
+) -> tuple:  # rows with an id each, or documents; and natural texts, None without --natural
+    "The rows to clean, and what they are diagnosed against."
     from itertools import islice
 
-    from synthflaw.unlearn.rows import load_rows
+    from synthflaw.data.corpus import load_texts
 
-    rows = list(islice(load_rows(source), limit))
-    check(len(rows) > 0, "data", source, "a source with at least one row")
-    return rows
+    sources = [s for s in (args.data, args.natural) if s]
+    read = dict(zip(sources, source_columns(args, sources, tell), strict=True))
+    rows = load_texts(args.data, read[args.data], True, tell)
+    rows = list(islice(rows, args.limit))
+    check(len(rows) > 0, "data", args.data, "a source with at least one row")
+    if not args.natural:
+        return rows, None
+    natural = load_texts(args.natural, read[args.natural], tell=tell)
+    return rows, list(islice(natural, args.limit))
 
 
-def _diagnosed(args, rows):
+def _diagnosed(args, rows, natural):
     "The diagnosis of rows against the natural text."
-    from itertools import islice
-
     from synthflaw.analysis.diagnosis import diagnose
     from synthflaw.analysis.selection import plain_row, row_id
-    from synthflaw.data.corpus import load_documents
 
-    natural = islice(load_documents(args.natural), args.limit)
     texts = [plain_row(r, row_id(r, i)) for i, r in enumerate(rows)]
     how = {"seed": args.seed, "level": args.level, "sample": args.sample}
     return diagnose(natural, texts, **how)
 
-
+# %% ../../nbs/cli/13_clean.ipynb #1e42cf8a
 def _rewriter(args):
     "False, True for the rules, or an engine."
     engine = args.engine
@@ -116,14 +122,15 @@ def _rewriter(args):
 
 def _filters(args):
     "The filters that were asked for."
-    from synthflaw.data.corpus import load_documents
+    from synthflaw.core import text_of
+    from synthflaw.data.corpus import load_texts
     from synthflaw.data.filter import in_language, no_leak
 
     filters = {}
     if args.language:
         filters["language"] = in_language(args.language)
     if args.leakage:
-        filters["leakage"] = no_leak([d.text for d in load_documents(args.leakage)])
+        filters["leakage"] = no_leak([text_of(d) for d in load_texts(args.leakage)])
     return filters
 
 # %% ../../nbs/cli/13_clean.ipynb #6b91af9d
@@ -135,8 +142,10 @@ def _mask_rows(args, made):
     if not args.tokenizer:
         return made.mask()
     from synthflaw.lm.model import load_lm
+    from synthflaw.runs import quiet
     from synthflaw.train.mask import mask_rows
 
+    quiet()
     tokenizer = load_lm(args.tokenizer, "cpu")[1]
     rows = mask_rows(made.mask(), made.left, tokenizer, None, on_empty="drop")
     return rows.to_list()
@@ -144,6 +153,8 @@ def _mask_rows(args, made):
 
 def _print_account(args, made, diagnoses):
     "The outcome in a few lines."
+    from textwrap import shorten
+
     print(made)
     counts = made.counts()
     for reason, n in counts["removed_by"].items():
@@ -152,9 +163,16 @@ def _print_account(args, made, diagnoses):
         print(f"mask: {counts['fixed_characters']:.0%} of the characters are left out of the loss")
     for side, found in diagnoses.items():
         print(f"{side}: {found.data['verdict']}")
+        for x in found.templates[:3]:
+            print(f"  {x.coverage:>6.0%} {shorten(x.pattern, 100, placeholder=' …')}")
+    if len(diagnoses) == 1 and counts["changed"] + counts["removed"] == 0:
+        print("after: as before, since no row was changed or removed")
+    print(f"The rows: {args.out}/rows.jsonl")
+    if args.mask:
+        print(f"The mask, for `sft --mask`: {args.out}/mask.jsonl")
     print(f"Every change: {args.out}/diff.html")
 
-
+# %% ../../nbs/cli/13_clean.ipynb #0cf790bf
 def run_clean(
     args,  # parsed options of `clean`
 ) -> int:  # 0
@@ -165,9 +183,9 @@ def run_clean(
     one = bool(args.natural) != bool(args.selection)
     check(one, "natural", args.natural, "given, or --selection instead")
     set_threads(args.threads)
-    rows = read_rows(args.data, args.limit)
+    rows, natural = read_rows(args, say_once())
     rewrite, filters = _rewriter(args), _filters(args)
-    diagnoses = {"before": _diagnosed(args, rows)} if args.natural else {}
+    diagnoses = {"before": _diagnosed(args, rows, natural)} if args.natural else {}
     made = clean(
         rows,
         diagnoses.get("before", args.selection),
@@ -179,9 +197,10 @@ def run_clean(
         seed=args.seed,
         folder=args.out / "replies",
     )
-    enough = len(made.rows) >= 20  # a diagnosis of fewer says nothing
-    if args.natural and enough:
-        diagnoses["after"] = _diagnosed(args, made.rows)
+    counts = made.counts()
+    other = counts["changed"] + counts["removed"] > 0
+    if args.natural and other and counts["kept"] >= 20:  # a diagnosis of fewer says nothing
+        diagnoses["after"] = _diagnosed(args, made.rows, natural)
     write_clean(made, args.out, diagnoses, _mask_rows(args, made))
     _print_account(args, made, diagnoses)
     return 0

@@ -90,7 +90,7 @@ def _print_mask(args, rows):
     print(f"\n{trained} of {len(view.trained)} tokens are trained")
     return {"trained": trained, "tokens": len(view.trained)}
 
-
+# %% ../../nbs/cli/06_sft.ipynb #5ab87808
 def _training(args, tokenizer, rows):
     "The function that trains, and what it trains on."
     from functools import partial
