@@ -189,7 +189,7 @@ def _print_account(out, settings, result, before, after, points, stop):
 # %% ../../nbs/cli/08_unlearn.ipynb #e63ade02
 def _unlearned(args, settings, model, tokenizer, say):
     "Search if asked, unlearn, and measure on rows that were not trained, before and after."
-    from synthflaw.unlearn.rows import read_selection
+    from synthflaw.analysis.selection import read_selection
     from synthflaw.unlearn.search import forget_measures, search
     from synthflaw.unlearn.unlearn import unlearn
 

@@ -16,7 +16,6 @@ import datasets
 import numpy as np
 
 from ..analysis.phrases import phrase_spans
-from ..analysis.selection import read_selection
 from ..core import Document, check, derive_seed, text_of
 from ..data.corpus import load_texts
 from ..data.formats import pattern_phrases
