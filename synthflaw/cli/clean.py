@@ -6,7 +6,9 @@
 __all__ = []
 
 # %% ../../nbs/cli/13_clean.ipynb #cb40ebcd
+from argparse import ArgumentTypeError
 from collections.abc import Callable
+from pathlib import Path
 
 from .options import SOURCE, option, out_option, seed_option
 from .sources import column_options, say_once, source_columns
@@ -15,7 +17,10 @@ from ..core import check
 # %% ../../nbs/cli/13_clean.ipynb #238fb7dc
 def _number_or_share(word: str) -> int | float:
     "A number of rows, or (with a point) a share."
-    return float(word) if "." in word else int(word)
+    try:
+        return float(word) if "." in word else int(word)
+    except ValueError:
+        raise ArgumentTypeError(f"{word!r} is neither a number of rows nor a share") from None
 
 
 def _treatment_options(p):
@@ -172,7 +177,7 @@ def _print_account(args, made, diagnoses):
         print(f"The mask, for `sft --mask`: {args.out}/mask.jsonl")
     print(f"Every change: {args.out}/diff.html")
 
-# %% ../../nbs/cli/13_clean.ipynb #0cf790bf
+# %% ../../nbs/cli/13_clean.ipynb #78273e21
 def run_clean(
     args,  # parsed options of `clean`
 ) -> int:  # 0
@@ -182,6 +187,8 @@ def run_clean(
 
     one = bool(args.natural) != bool(args.selection)
     check(one, "natural", args.natural, "given, or --selection instead")
+    there = args.selection is None or Path(args.selection).is_file()
+    check(there, "selection", args.selection, "an existing file")
     set_threads(args.threads)
     rows, natural = read_rows(args, say_once())
     rewrite, filters = _rewriter(args), _filters(args)
