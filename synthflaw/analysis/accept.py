@@ -65,11 +65,14 @@ def _margin_line(before, after, errors) -> dict:
 
 def _level_line(metric, name, before, after, room, words, larger=False) -> dict:  # noqa: PLR0913
     "Is a share above its level by more than the room?"
-    level = after[metric]["chance"]
-    level = before[metric]["value"] if level is None else level
-    level = max(level, before[metric]["value"]) if larger else level
+    theirs, own = after[metric]["chance"], before[metric]["value"]
+    level = own if theirs is None else max(theirs, own) if larger else theirs
     value, most = after[metric]["value"], level + room
-    text = f"{words} {value:.2f}, allowed up to {most:.2f}"
+    low, high = after[metric]["ci95"]
+    text = f"{words} {value:.2f} [{low:.2f}, {high:.2f}], allowed up to {min(most, 1.0):.2f}"
+    if most >= 1:
+        whose = "the reference's" if theirs is not None and theirs >= own else "those before"
+        text += f", which decides nothing ({whose}: {level:.2f})"
     return _verdict_line(name, value <= most, text, value, most)
 
 # %% ../../nbs/38b_accept.ipynb #bd7800e8

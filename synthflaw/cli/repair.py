@@ -21,9 +21,9 @@ def _repair_options(p):
     rows = "rows for SFT: a file, or `shipped` for sixty of the package's"
     option(g, "--sft", "SOURCE", rows)
     option(g, "--share", "X", "of the way back (default: %(default)s)", float, 0.7)
-    option(g, "--steps", "N", "steps of restoring (default: %(default)s)", int, 16)
-    rate = "learning rate of restoring and of SFT (default: %(default)s)"
-    option(g, "--restore-lr", "X", rate, float, 1e-4)
+    option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", int)
+    rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
+    option(g, "--restore-lr", "X", rate, float)
     option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", int, 56)
 
 
@@ -84,8 +84,9 @@ def _repair_settings(args):
     )
 
 
-def _repeated(args, method: str) -> str:
-    "The command that repeats a repair with the method that was chosen."
+def _repeated(args, result) -> str:
+    "The command that repeats a repair with the method and the dose that were chosen."
+    method, chosen = result.method, result.settings
     words = ["synthflaw", "repair"]
     keys = ("model", "natural", "synthetic", "reference", "sft")
     words += [w for k in keys if getattr(args, k) for w in (f"--{k}", str(getattr(args, k)))]
@@ -93,9 +94,11 @@ def _repeated(args, method: str) -> str:
     if method == "unlearn":
         words += ["--tokens", str(args.tokens), "--w-forget", str(args.w_forget)]
     elif method == "interpolate":
-        words += ["--share", str(args.share)]
-    else:
-        words += ["--steps", str(args.steps), "--restore-lr", str(args.restore_lr)]
+        words += ["--share", str(chosen["share"])]
+    elif "steps" in chosen:
+        words += ["--steps", str(chosen["steps"]), "--restore-lr", str(chosen["learning_rate"])]
+    elif "learning_rate" in chosen:
+        words += ["--restore-lr", str(chosen["learning_rate"])]
     return shlex.join(words)
 
 
@@ -105,7 +108,7 @@ def _print_repair(done, page):
     for p in done.frontier:
         chosen = "*" if p["chosen"] else " "
         cost = f"{p['tokens']:,} tokens, {p['seconds']:.0f} s"
-        print(f" {chosen} {p['method']:<12} {cost:<24} {p['verdict']}")
+        print(f" {chosen} {p['method']:<12} {p['dose']:<20} {cost:<22} {p['verdict']}")
     for words, before, after in done.table():
         if not words.startswith("share"):  # those stand in the verdict
             print(f"  {words:<58} {before:.3f} -> {after:.3f}")
@@ -140,11 +143,13 @@ def _how(args, device) -> dict:
     from synthflaw.lm.model import resolve_dtype
     from synthflaw.unlearn.rows import load_rows
 
-    rates = {"learning_rate": args.restore_lr, "sft_rate": args.restore_lr}
+    rate = args.restore_lr
+    fixed = {"steps": args.steps, "learning_rate": rate, "sft_rate": rate}
+    fixed = {k: v for k, v in fixed.items() if v is not None}  # auto varies the others
     return {
         "method": "auto" if args.auto else args.method,
         "sft": load_rows(args.sft) if args.sft not in (None, "shipped") else args.sft or (),
-        "restore": {"steps": args.steps, "seq_len": args.seq_len} | rates,
+        "restore": {"seq_len": args.seq_len} | fixed,
         "asked": {"n_prompts": args.prompts},
         "share": args.share,
         "seed": args.seed,
@@ -175,7 +180,7 @@ def run_repair(
             print(e)
             return 1
         status.update("writing")
-        command = _repeated(args, done.result.method)
+        command = _repeated(args, done.result)
         page = write_repair(done, tokenizer, args.out, str(args.model), command)
     _print_repair(done, page)
     return 0 if done.accepted else 3

@@ -323,6 +323,15 @@ def sentence(before: Panel, after: Panel, decision: dict) -> str:
     return "; ".join(said) + f": not repaired ({'; '.join(decision['reasons'])})"
 
 
+def dose_words(settings: dict) -> str:
+    "What decides how strong a treatment is, in words."
+    if "share" in settings:
+        return f"share {settings['share']:g}"
+    if "steps" in settings:
+        return f"{settings['steps']} steps at {settings['learning_rate']:g}"
+    return ""
+
+
 def _point(done: Treatment, before: Panel, after: Panel, decision: dict) -> dict:
     "What a method left, lost and cost."
     habit = habit_cells(before, after)[1]
@@ -331,6 +340,7 @@ def _point(done: Treatment, before: Panel, after: Panel, decision: dict) -> dict
         drops["margin"] = before.seen["margin"].mean() - after.seen["margin"].mean()
     return {
         "method": done.method,
+        "dose": dose_words(done.settings),
         "habits": habit["mean"],
         "habits_ci95": habit["ci95"],
         "lost": float(sum(max(0.0, x) for x in drops.values())),
@@ -373,15 +383,39 @@ class Bench:
         return read_panel(self.exam, seen, self.theirs, [text_of(t) for t in self.natural])
 
 
+_STRONG = {"steps": 64, "learning_rate": 3e-4, "sft_rate": 3e-4}
+LADDER = ({}, {"steps": 64}, _STRONG)  # changes of `RestoreSettings` that `auto` tries
+
+
+def doses(method: str, kit: Kit) -> list[Kit]:
+    "The kit with each dose of a method that `auto` tries, the weakest first."
+    if method == "interpolate":
+        more = 1 - (1 - kit.share) / 2
+        return [kit, replace(kit, share=more)]
+    if method not in ("restore", "forget"):
+        return [kit]
+    found = []
+    for step in LADDER:
+        changes = step | kit.restore  # what the user fixed stays
+        if RestoreSettings(**changes) not in [RestoreSettings(**k.restore) for k in found]:
+            found.append(replace(kit, restore=changes))
+    return found
+
+
+def _ladder(kit: Kit) -> list[tuple]:
+    "(method, kit) of all that `auto` tries."
+    return [(name, dose) for name in usable(kit, AUTO) for dose in doses(name, kit)]
+
+
 def try_all(model, kit: Kit, bench: Bench, budget, dtype, say) -> tuple:  # noqa: PLR0913
     "Try what there is, the cheap ones first; what was done in the end, and the points."
     start = {k: v.clone() for k, v in model.state_dict().items()}
     points, best, kept = [], None, None
-    for name in usable(kit, AUTO):
+    for name, dose in _ladder(kit):
         say(f"trying {name}")
         model.load_state_dict(start)
         try:
-            done = treat(model, name, kit)
+            done = treat(model, name, dose)
         except Diverged:
             continue
         after = bench.panel(model, dtype)

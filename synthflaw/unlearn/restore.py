@@ -73,8 +73,37 @@ class FTPO(Objective):
         near = ((z - ref).gather(-1, two).abs() - self.band).clamp(min=0).square().mean(-1)
         return masked_mean(prefer + self.w_far * far + self.w_near * near, n=batch.n)
 
+# %% ../../nbs/57_restore.ipynb #ca9bed02
+@dataclass(frozen=True)
+class Capped(Objective):
+    "Cross-entropy to the teacher's distribution, the label's probability cut off at a floor."
+
+    name: ClassVar[str] = "capped"
+    floor: float = 0.25  # highest probability of a label in the target
+
+    def __post_init__(self):
+        check(0 <= self.floor < 1, "floor", self.floor, "a probability below 1")
+
+    def target(self, batch: ForgetBatch) -> Tensor:  # (N, V)
+        "The distribution that is asked for."
+        own = batch.ref_logits is None
+        teacher = (batch.logits if own else batch.ref_logits).detach().float()  # (N, V)
+        label = batch.labels[:, None]  # (N, 1)
+        most = teacher.softmax(-1).gather(-1, label).clamp(max=self.floor)  # (N, 1)
+        others = teacher.scatter(-1, label, -float("inf")).softmax(-1)  # (N, V), 0 at the label
+        return (others * (1 - most)).scatter(-1, label, most)
+
+    def term(self, batch: ForgetBatch) -> Tensor:
+        logps = batch.logits.float().log_softmax(-1)
+        return masked_mean(-(self.target(batch) * logps).sum(-1), n=batch.n)
+
 # %% ../../nbs/57_restore.ipynb #1d52183d
-TERMS = {"restoring": Restoring(), "ftpo": FTPO(), "ce_u": UNDIAL(beta=1e4)}  # on format tokens
+TERMS = {
+    "restoring": Restoring(),
+    "ftpo": FTPO(),
+    "ce_u": UNDIAL(beta=1e4),
+    "capped": Capped(),
+}  # on format tokens
 ORDERS = ("none", "first", "last")  # where SFT stands
 
 
@@ -87,7 +116,7 @@ class RestoreSettings:
     chat: int = 4  # chat rows, a step
     learning_rate: float = 1e-4  # constant
     objective: str | Objective = "restoring"  # one of `TERMS`, or an objective on tokens
-    floor: float = 0.0  # a row's format is changed only while its mean probability is above this
+    floor: float = 0.0  # of `capped`; of others: a row changes while its mean p is above this
     w_format: float = 1.0  # weight of the format tokens
     w_content: float = 1.0  # weight of the other tokens of the pairs
     w_chat: float = 1.0  # weight of the divergence on chat rows
@@ -105,6 +134,8 @@ class RestoreSettings:
     def __post_init__(self):
         known = isinstance(self.objective, str) and self.objective in TERMS
         term = TERMS[self.objective] if known else as_objective(self.objective)
+        if self.objective == "capped":
+            term = Capped(self.floor)
         object.__setattr__(self, "objective", term)
         on_tokens = not {"segments", "hidden", "targets"} & set(term.needs)
         allowed = f"{', '.join(TERMS)}, or an objective on tokens and logits"
@@ -116,6 +147,10 @@ class RestoreSettings:
         check(self.sft in ORDERS, "sft", self.sft, f"one of {', '.join(ORDERS)}")
         check(self.anchor in ("now", "input"), "anchor", self.anchor, "now or input")
         self.train_settings()
+
+    def changes(self, p: Tensor) -> bool:
+        "Is the format of a row to be changed, given the probabilities (n,) of its tokens?"
+        return isinstance(self.objective, Capped) or bool(p.mean() > self.floor)
 
     def train_settings(self) -> TrainSettings:
         "The part that is ordinary training."
@@ -138,8 +173,8 @@ class RestoreSettings:
 
 
 def forgetting_settings(**changes) -> RestoreSettings:
-    "Without a reference: SFT first, then CE-U while a row's format is likelier than a quarter."
-    return RestoreSettings(**{"objective": "ce_u", "floor": 0.25, "sft": "first"} | changes)
+    "Without a reference: SFT first, then format tokens down to a probability of a quarter."
+    return RestoreSettings(**{"objective": "capped", "floor": 0.25, "sft": "first"} | changes)
 
 # %% ../../nbs/57_restore.ipynb #8e4fc60e
 PAD, FORMAT, CONTENT, CHAT = -1, 1, 2, 3  # what a token counts as
@@ -258,7 +293,7 @@ def _parts(s, z, y, kinds, old, n) -> list[Tensor]:  # noqa: PLR0913
     p = logps.detach().exp()
     on, rest, talk = (kinds == k for k in (FORMAT, CONTENT, CHAT))
     forget = chat = z.new_zeros(())
-    if on.any() and p[on].mean() > s.floor:
+    if on.any() and s.changes(p[on]):
         seen = ForgetBatch(y[on], z[on], n=n[FORMAT], ref_logits=old[on])
         seen.ref_logps = picked_logps(old[on], y[on])
         forget = s.objective.loss(seen)[0]
@@ -323,7 +358,7 @@ def _checked(model, reference, s, sft_rows) -> None:
     "What the settings need is there."
     check_run(model, s)
     if reference is None:
-        without = "given; without one, objective='ce_u' with sft_rows needs none"
+        without = "given; without one, objective='capped' with sft_rows needs none"
         check(not isinstance(s.objective, Restoring), "reference", None, without)
     else:
         check_alike(model, reference)
