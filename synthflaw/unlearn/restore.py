@@ -171,7 +171,7 @@ class RestoreSettings:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return plain | self.objective.to_dict()
 
-
+# %% ../../nbs/57_restore.ipynb #ca9bed05
 def forgetting_settings(**changes) -> RestoreSettings:
     "Without a reference: SFT first, then format tokens down to a probability of a quarter."
     return RestoreSettings(**{"objective": "capped", "floor": 0.25, "sft": "first"} | changes)
