@@ -14,18 +14,16 @@ from typing import NamedTuple
 
 import torch
 
-from ..analysis.accept import accepted
 from ..analysis.diagnosis import Diagnosis
-from ..analysis.exam import Exam, carries, rate_cell
-from ..analysis.panel import Panel, read_panel
-from ..core import check, text_of
+from ..analysis.exam import carries, rate_cell
+from ..analysis.panel import Panel
+from ..core import check
 from ..data.mixture import mix
 from ..train.train import continue_pretraining
 from .reference import check_alike
 from .restore import RestoreSettings, fine_tune, forgetting_settings, restore
 from .rows import UnlearnSettings, row_text
 from .search import answered, chat_prompts
-from .trainer import Diverged
 from .unlearn import unlearn
 
 # %% ../../nbs/58_methods.ipynb #bb578ad4
@@ -332,7 +330,7 @@ def dose_words(settings: dict) -> str:
     return ""
 
 
-def _point(done: Treatment, before: Panel, after: Panel, decision: dict) -> dict:
+def tried_point(done: Treatment, before: Panel, after: Panel, decision: dict) -> dict:
     "What a method left, lost and cost."
     habit = habit_cells(before, after)[1]
     drops = {k: after.seen[k].mean() - before.seen[k].mean() for k in ("natural", "content")}
@@ -352,7 +350,7 @@ def _point(done: Treatment, before: Panel, after: Panel, decision: dict) -> dict
     }
 
 
-def _mark(points: list[dict], chosen: int) -> None:
+def mark_points(points: list[dict], chosen: int) -> None:
     "Mark frontier and choice, in place."
     for i, p in enumerate(points):
         at = (p["habits"], p["lost"])
@@ -366,69 +364,3 @@ def view(model, dtype):
     if model is None or dtype == "float32":
         return model
     return copy.deepcopy(model).to(torch.bfloat16)
-
-# %% ../../nbs/58_methods.ipynb #2ec616cc
-@dataclass
-class Bench:
-    "The damaged model, the exam, and what the reference and the model scored in it."
-
-    exam: Exam  # what is asked
-    natural: list  # natural texts that habits must not be common in
-    theirs: dict | None  # the reference's, from `Exam.look`
-    before: Panel | None = None  # of the damaged model
-
-    def panel(self, model, dtype: str = "float32") -> Panel:
-        "The panel of a model."
-        seen = self.exam.look(view(model, dtype))
-        return read_panel(self.exam, seen, self.theirs, [text_of(t) for t in self.natural])
-
-
-_STRONG = {"steps": 64, "learning_rate": 3e-4, "sft_rate": 3e-4}
-LADDER = ({}, {"steps": 64}, _STRONG)  # changes of `RestoreSettings` that `auto` tries
-
-
-def doses(method: str, kit: Kit) -> list[Kit]:
-    "The kit with each dose of a method that `auto` tries, the weakest first."
-    if method == "interpolate":
-        more = 1 - (1 - kit.share) / 2
-        return [kit, replace(kit, share=more)]
-    if method not in ("restore", "forget"):
-        return [kit]
-    found = []
-    for step in LADDER:
-        changes = step | kit.restore  # what the user fixed stays
-        if RestoreSettings(**changes) not in [RestoreSettings(**k.restore) for k in found]:
-            found.append(replace(kit, restore=changes))
-    return found
-
-
-def _ladder(kit: Kit) -> list[tuple]:
-    "(method, kit) of all that `auto` tries."
-    return [(name, dose) for name in usable(kit, AUTO) for dose in doses(name, kit)]
-
-
-def try_all(model, kit: Kit, bench: Bench, budget, dtype, say) -> tuple:  # noqa: PLR0913
-    "Try what there is, the cheap ones first; what was done in the end, and the points."
-    start = {k: v.clone() for k, v in model.state_dict().items()}
-    points, best, kept = [], None, None
-    for name, dose in _ladder(kit):
-        say(f"trying {name}")
-        model.load_state_dict(start)
-        try:
-            done = treat(model, name, dose)
-        except Diverged:
-            continue
-        after = bench.panel(model, dtype)
-        decision = accepted(bench.before, after, budget)
-        points.append(_point(done, bench.before, after, decision))
-        ill = [x for x in decision["lines"] if not x["ok"] and x["name"] in ("habits", "template")]
-        rank = (not decision["accepted"], len(ill), len(decision["reasons"]), points[-1]["lost"])
-        if name != "rollback" and (best is None or rank < best[0]):
-            best = (rank, len(points) - 1, done)
-            kept = {k: v.clone() for k, v in model.state_dict().items()}
-        if name != "rollback" and decision["accepted"]:
-            break
-    check(best is not None, "method", "auto", "with a reference, SFT rows or natural text")
-    model.load_state_dict(kept)
-    _mark(points, best[1])
-    return best[2], points

@@ -20,9 +20,9 @@ from ..core import check, write_json, write_text
 from ..lm.model import save_lm
 from ..page import MODEL_COLORS, render, save_figure, theme
 from ..runs import provenance
+from .choice import Bench, try_all
 from synthflaw.unlearn.methods import (
     METHODS,
-    Bench,
     Kit,
     Treatment,
     check_needs,
@@ -30,7 +30,6 @@ from synthflaw.unlearn.methods import (
     selected_spans,
     sentence,
     treat,
-    try_all,
     view,
     with_ids,
 )

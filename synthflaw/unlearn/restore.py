@@ -9,23 +9,22 @@ __all__ = ['restore']
 import random
 import time
 from dataclasses import dataclass, fields
-from typing import ClassVar
 
 import datasets
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..core import check, derive_seed, seed_everything
 from ..lm.scoring import chunked_sum, labelled, picked_logps
 from ..train.sft import sft
 from ..train.train import tempfile_or
 from ..train.trainer import Report, TrainSettings
-from .loss import kl_to_ref, masked_mean
+from .loss import kl_to_ref
 from .objectives import UNDIAL, ForgetBatch, Objective, as_objective
 from .reference import Reference, check_alike, check_head
 from .rows import forget_flags, row_text, spans_of
 from .search import answered, chat_prompts
+from .terms import FTPO, Capped, Restoring
 from .trainer import Watch
 from synthflaw.unlearn.unlearn import (
     UnlearnResult,
@@ -34,68 +33,6 @@ from synthflaw.unlearn.unlearn import (
     run_trainer,
     trained_part,
 )
-
-# %% ../../nbs/57_restore.ipynb #6c732a60
-@dataclass(frozen=True)
-class Restoring(Objective):
-    "KL from the reference, token by token; 0 where the model is the reference."
-
-    name: ClassVar[str] = "restoring"
-    needs: ClassVar[tuple] = ("ref_logits",)
-
-    def term(self, batch: ForgetBatch) -> Tensor:
-        return kl_to_ref(batch.logits, batch.ref_logits, n=batch.n)
-
-
-@dataclass(frozen=True)
-class FTPO(Objective):
-    "Final-token preference (arXiv 2510.15061): the reference's best other token over the label."
-
-    name: ClassVar[str] = "ftpo"
-    needs: ClassVar[tuple] = ("ref_logits",)
-    epsilon: float = 2.0  # logits by which the chosen token is to lead
-    w_far: float = 0.4  # of the squared distance from the reference's logits at other tokens
-    w_near: float = 0.25  # of the same at the two tokens, beyond the band
-    band: float = 1.0  # logits by which the two tokens move freely
-
-    def __post_init__(self):
-        check(self.epsilon > 0, "epsilon", self.epsilon, "positive")
-
-    def term(self, batch: ForgetBatch) -> Tensor:
-        z, ref = batch.logits.float(), batch.ref_logits.detach().float()  # (N, V)
-        label = batch.labels[:, None]  # (N, 1)
-        chosen = ref.scatter(-1, label, -float("inf")).argmax(-1, keepdim=True)  # (N, 1)
-        lead = (z.gather(-1, chosen) - z.gather(-1, label))[:, 0]  # (N,)
-        w = ((self.epsilon - lead) / self.epsilon).clamp(0, 1).detach()  # (N,)
-        prefer = (w * F.softplus(self.epsilon - lead)).sum() / w.sum().clamp(min=1e-9)
-        two = torch.cat([chosen, label], -1)  # (N, 2)
-        far = (z - ref).scatter(-1, two, 0.0).square().sum(-1) / max(1, z.shape[-1] - 2)
-        near = ((z - ref).gather(-1, two).abs() - self.band).clamp(min=0).square().mean(-1)
-        return masked_mean(prefer + self.w_far * far + self.w_near * near, n=batch.n)
-
-# %% ../../nbs/57_restore.ipynb #ca9bed02
-@dataclass(frozen=True)
-class Capped(Objective):
-    "Cross-entropy to the teacher's distribution, the label's probability cut off at a floor."
-
-    name: ClassVar[str] = "capped"
-    floor: float = 0.25  # highest probability of a label in the target
-
-    def __post_init__(self):
-        check(0 <= self.floor < 1, "floor", self.floor, "a probability below 1")
-
-    def target(self, batch: ForgetBatch) -> Tensor:  # (N, V)
-        "The distribution that is asked for."
-        own = batch.ref_logits is None
-        teacher = (batch.logits if own else batch.ref_logits).detach().float()  # (N, V)
-        label = batch.labels[:, None]  # (N, 1)
-        most = teacher.softmax(-1).gather(-1, label).clamp(max=self.floor)  # (N, 1)
-        others = teacher.scatter(-1, label, -float("inf")).softmax(-1)  # (N, V), 0 at the label
-        return (others * (1 - most)).scatter(-1, label, most)
-
-    def term(self, batch: ForgetBatch) -> Tensor:
-        logps = batch.logits.float().log_softmax(-1)
-        return masked_mean(-(self.target(batch) * logps).sum(-1), n=batch.n)
 
 # %% ../../nbs/57_restore.ipynb #1d52183d
 TERMS = {
@@ -171,7 +108,7 @@ class RestoreSettings:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return plain | self.objective.to_dict()
 
-
+# %% ../../nbs/57_restore.ipynb #ca9bed05
 def forgetting_settings(**changes) -> RestoreSettings:
     "Without a reference: SFT first, then format tokens down to a probability of a quarter."
     return RestoreSettings(**{"objective": "capped", "floor": 0.25, "sft": "first"} | changes)
