@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 from transformers import TrainerCallback
 
+from ..analysis.selection import read_selection
 from ..core import as_text
 from ..data.formats import synthesize
 from ..lm.scoring import chunked_map, chunked_sum, head_logits, labelled, picked_logps
@@ -50,7 +51,6 @@ from synthflaw.unlearn.rows import (
     UnlearnSettings,
     forget_flags,
     plan_rows,
-    read_selection,
 )
 from ..unlearn.search import StopWhen, search, self_replay, split_rows
 from ..unlearn.trainer import collate, row_segments
