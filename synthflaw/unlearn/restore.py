@@ -43,7 +43,7 @@ TERMS = {
 }  # on format tokens
 ORDERS = ("none", "first", "last")  # where SFT stands
 
-
+# %% ../../nbs/57_restore.ipynb #47bfb17c
 @dataclass(frozen=True)
 class RestoreSettings:
     "What decides a restoring."
