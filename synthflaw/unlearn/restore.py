@@ -43,7 +43,7 @@ TERMS = {
 }  # on format tokens
 ORDERS = ("none", "first", "last")  # where SFT stands
 
-# %% ../../nbs/57_restore.ipynb #47bfb17c
+# %% ../../nbs/57_restore.ipynb #ca9bed06
 @dataclass(frozen=True)
 class RestoreSettings:
     "What decides a restoring."
