@@ -234,8 +234,7 @@ def _moved(models, rows, layer) -> torch.Tensor:
             out = m(torch.tensor(rows, device=m.device), output_hidden_states=True, use_cache=False)
             both.append(out.hidden_states[layer].float().cpu())  # (N, T, D)
     length = both[1].norm(dim=-1).mean(0)[:, None]
-    moved = (both[0] - both[1]) / length
-    return moved.narrow(1, 1, moved.shape[1] - 1)  # many models park at the first token
+    return ((both[0] - both[1]) / length).narrow(1, 1, len(rows[0]) - 1)  # models park at the first
 
 
 def _named(model, delta, k, normed) -> tuple[list[int], list[float]]:
