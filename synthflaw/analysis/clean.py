@@ -185,7 +185,7 @@ def _check_asked(strip, rewrite, cap, folder) -> None:
     check(kept, "folder", folder, "given where an engine rewrites: its replies are kept there")
 
 
-def _finished(before, spans, gone: dict, treated: dict, selection, sift: Callable) -> Cleaned:  # noqa: PLR0913
+def _finished(before, spans, gone: dict, treated: dict, selection, sift: Callable) -> Cleaned:
     "The outcome, after near-duplicates and filters."
     stay = [i for i in treated if i not in gone]
     rows = [treated[i] for i in stay]
