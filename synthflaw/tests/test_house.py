@@ -34,6 +34,7 @@ FLOORS = (
     "unlearn",
     "evaluate",
     "study",
+    "related",
     "experiments",
     "bench",
     "cli",
