@@ -20,6 +20,7 @@ from .diagnose import add_diagnose, run_diagnose
 from .evaluate import add_evaluate, run_evaluate
 from .instructions import add_instructions, run_instructions
 from .pretrain import add_pretrain, run_pretrain
+from .related import add_related, run_related
 from .repair import add_repair, run_repair
 from .report import add_report, run_report
 from .sft import add_sft, run_sft
@@ -41,6 +42,7 @@ COMMANDS = {
     "repair": (add_repair, run_repair),
     "evaluate": (add_evaluate, run_evaluate),
     "bench": (add_bench, run_bench),
+    "related": (add_related, run_related),
 }  # name -> (adds its parser, runs it)
 
 # %% ../../nbs/cli/14_main.ipynb #524fb659
