@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07b_control.ipynb #9263aeb9
+# %% ../../nbs/related/07b_control.ipynb #7d555819
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from synthflaw.core import check
 
-# %% ../../nbs/related/07b_control.ipynb #730a2d5a
+# %% ../../nbs/related/07b_control.ipynb #0038b29d
 @dataclass(frozen=True)
 class LinearPolicy:
     "A linear-Gaussian policy with its own gains in every step."
@@ -55,7 +55,7 @@ def idle_policy(
     gains = np.zeros((steps, n_action, n_state))
     return LinearPolicy(gains, np.zeros((steps, n_action)), cov)
 
-# %% ../../nbs/related/07b_control.ipynb #eb0548f4
+# %% ../../nbs/related/07b_control.ipynb #ed4503e3
 @dataclass(frozen=True)
 class Dynamics:
     "Time-varying linear dynamics x' = F (x, u) + f."
@@ -103,7 +103,7 @@ def fit_dynamics(
         cov.append(left.T @ left / n + 1e-8 * np.eye(y.shape[2]))
     return Dynamics(np.array(F), np.array(f), np.array(cov))
 
-# %% ../../nbs/related/07b_control.ipynb #a9a4a6c4
+# %% ../../nbs/related/07b_control.ipynb #7a1cf9f9
 @dataclass(frozen=True)
 class Quadratic:
     "A quadratic cost of every step, ½ zᵀC z + cᵀz + const with z = (x, u)."
@@ -154,7 +154,7 @@ def lqr(
         slope = q[:n_state] + Q[:n_state, n_state:] @ k[-1]
     return LinearPolicy(np.array(K[::-1]), np.array(k[::-1]), np.array(cov[::-1]))
 
-# %% ../../nbs/related/07b_control.ipynb #4dadd930
+# %% ../../nbs/related/07b_control.ipynb #8402cfb9
 def policy_kl(
     new: LinearPolicy,  # whose states count
     old: LinearPolicy,  # to compare with
@@ -189,8 +189,8 @@ def bounded_lqr(
 ) -> tuple[LinearPolicy, float]:  # the new policy and its η
     "The best policy within a bound on the divergence from the old one."
     check(bound > 0, "bound", bound, "positive")
-    low, high = -12.0, 16.0  # log η
-    for _ in range(30):
+    low, high = -8.0, 16.0  # log η
+    for _ in range(18):
         middle = (low + high) / 2
         policy = lqr(dynamics, cost, old, float(np.exp(middle)))
         if policy_kl(policy, old, dynamics, start) > bound * len(old.k):
@@ -199,7 +199,7 @@ def bounded_lqr(
             high = middle
     return lqr(dynamics, cost, old, float(np.exp(high))), float(np.exp(high))
 
-# %% ../../nbs/related/07b_control.ipynb #9047ad0e
+# %% ../../nbs/related/07b_control.ipynb #4aead8f2
 def path_weights(
     to_go: np.ndarray,  # (N, T) cost from each step to the end, for each trial
     eta: np.ndarray | float,  # (T,) temperature
