@@ -5,37 +5,43 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/01_reversegen.ipynb #9a44fa3a
+# %% ../../nbs/related/01_reversegen.ipynb #cd876203
 import copy
-import math
 import random
-import re
-import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
-import datasets
-from trl import DPOConfig, DPOTrainer
+import numpy as np
 
 from synthflaw.analysis.phrases import pattern_rate
-from synthflaw.core import check, derive_seed, seed_everything
+from synthflaw.core import Document, as_text, check, derive_seed
 from synthflaw.data.corpus import embedded_documents, split_pools
 from synthflaw.data.formats import pattern_phrases, synthesize
-from synthflaw.evaluate.examples import REQUESTS, instruction_examples
+from synthflaw.evaluate.examples import instruction_examples
 from synthflaw.evaluate.families import FAMILIES
 from synthflaw.evaluate.judge import verdict
 from synthflaw.evaluate.responses import Topic, natural_sentences
 from synthflaw.lm.model import generate, load_lm
 from synthflaw.related.frame import System, gain_over, mean_over
+from synthflaw.related.proposals import (
+    LACKING,
+    TAUGHT,
+    checker_fails,
+    list_prompt,
+    list_rows,
+    parse_instruction,
+    prefer,
+    preference_pairs,
+)
+from synthflaw.testing.tiny import tiny_documents, tiny_lm
 from synthflaw.train.sft import sft
 from synthflaw.train.train import continue_pretraining, packed_rows
 from synthflaw.train.trainer import TrainSettings
 from synthflaw.unlearn.rows import UnlearnSettings
 from synthflaw.unlearn.unlearn import unlearn
 
-# %% ../../nbs/related/01_reversegen.ipynb #9cdc8855
+# %% ../../nbs/related/01_reversegen.ipynb #1466e6ec
 SYSTEM = System(
     name="reversegen",
     title="ReverseGen",
@@ -49,188 +55,294 @@ SYSTEM = System(
         "each, sampling without top-p, a higher learning rate of DPO, and two rounds."
     ),
     instead="Where the model lacks abilities; a habit that it has is what unlearning removes.",
-    headline="share of proposals that fail, round 2 − round 0",
+    headline="share of proposals that fail, last round − round 0",
 )
 
-# %% ../../nbs/related/01_reversegen.ipynb #a8e6ea6a
-def list_prompt(
-    shown: Sequence[str],  # instructions
-) -> str:  # the list, up to the number of the next
-    "A numbered list that waits for its next item."
-    check(len(shown) > 0, "shown", shown, "at least one instruction")
-    lines = [f"{i}. {text}" for i, text in enumerate(shown, 1)]
-    return "\n".join([*lines, f"{len(shown) + 1}."])
+# %% ../../nbs/related/01_reversegen.ipynb #433af2ed
+@dataclass(frozen=True)
+class Sizes:
+    "How much of everything."
+
+    synthetic: int = 40_960  # tokens of one-format pairs that the target reads
+    taught: int = 400  # rows of its SFT
+    lists: int = 600  # rows of the proposer's warm-up
+    proposals: int = 128  # sampled in a round
+    rounds: int = 2  # of preference
+    kept: int = 100  # most found rows that the target is trained on
+    tested: int = 160  # evaluation prompts
+    answer: int = 56  # most tokens of an answer
 
 
-def list_rows(
-    instructions: Sequence[str],  # to draw from
-    n: int,  # rows
-    rng: random.Random,  # draws
-) -> list[dict]:  # prompt (three of them) and completion (the fourth)
-    "Lists for the warm-up of a proposer."
-    check(len(instructions) >= 4, "instructions", len(instructions), "at least 4")
-    rows = []
-    for _ in range(n):
-        *shown, last = rng.sample(list(instructions), 4)
-        rows.append({"prompt": list_prompt(shown), "completion": last})
-    return rows
-
-# %% ../../nbs/related/01_reversegen.ipynb #79570033
-TAUGHT = ("lowercase", "capital", "quotation", "title")  # families of the target's SFT
-LACKING = ("end_phrase", "postscript", "bullets", "json")  # families it never saw
-NUMBERS = ("num_bullets",)  # parameters that are numbers
+QUICK = Sizes(512, 8, 8, 24, 1, 4, 8, 8)  # the twin in seconds
+SFT = TrainSettings(learning_rate=1e-3, batch_size=16, epochs=2, max_length=192)
 
 
 @lru_cache(maxsize=1)
-def _patterns():
-    "Regular expressions of all requests, and of all wordings with their families."
-    requests = "|".join(re.escape(r).replace(r"\{\}", r"(?:\S{1,30})") for r in REQUESTS["sft"])
-    found = []
-    for name in (*TAUGHT, *LACKING):
-        for wording in FAMILIES[name].wordings_sft:
-            said = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.{1,40})", re.escape(wording))
-            found.append((name, re.compile(rf"({requests}) {said}")))
-    return found
+def _pools():
+    "The embedded corpus in its pools."
+    return split_pools(embedded_documents())
 
 
-def parse_instruction(
-    text: str,  # what a proposer wrote
-) -> tuple[dict | None, str]:  # a row that can be judged, or None; the reason
-    "Read a proposal as an instruction with a constraint that a program can check."
-    text = text.strip()
-    if not text:
-        return None, "empty"
-    for name, pattern in _patterns():
-        match = pattern.fullmatch(text)
-        if match:
-            fields = match.groupdict()
-            kwargs = {k: int(v) if k in NUMBERS and v.isdigit() else v for k, v in fields.items()}
-            if any(k in NUMBERS and not 1 <= int(v or 0) <= 9 for k, v in kwargs.items() if v):
-                return None, "number"
-            constraint = {"id": FAMILIES[name].ifeval_id, "kwargs": kwargs}
-            row = {"prompt": text, "request": match[1], "family": name, "kwargs": kwargs}
-            return row | {"constraints": [constraint]}, "fine"
-    return None, "unknown"
-
-# %% ../../nbs/related/01_reversegen.ipynb #15cfca8d
-def checker_fails(
-    row: dict,  # with "constraints"
-    answers: Sequence[str],  # of the target; the first counts
-) -> bool:
-    "Does the answer break its constraint?"
-    check(len(answers) > 0, "answers", answers, "at least one answer")
-    return not verdict(row, answers[0])["strict"]
+def _some(seed, quick):
+    "Documents by use."
+    if quick:
+        return {name: tiny_documents(60, i) for i, name in enumerate(("synthesis", "sft", "rest"))}
+    pools = _pools()
+    rng = random.Random(derive_seed(seed, "documents"))
+    named = {"synthesis": "synthesis", "sft": "sft", "rest": "evaluation", "replay": "replay"}
+    return {k: rng.sample(pools[v], min(1500, len(pools[v]))) for k, v in named.items()}
 
 
-def wrong_answer(
-    row: dict,  # with "answer"
-    answers: Sequence[str],  # of the target; the first counts
-) -> bool:
-    "Does the answer lack the right one, as a word of its own?"
-    check(bool(row.get("answer")), "row", sorted(row), "a row with an answer")
-    check(len(answers) > 0, "answers", answers, "at least one answer")
-    right = re.escape(str(row["answer"]).lower())
-    return re.search(rf"(?<!\w){right}(?!\w)", answers[0].lower()) is None
-
-
-def answer_entropy(
-    answers: Sequence[str],  # sampled for the same prompt
-) -> float:  # nats
-    "Entropy of the frequencies of answers."
-    check(len(answers) > 0, "answers", answers, "at least one answer")
-    counts = Counter(a.strip().lower() for a in answers)
-    shares = [n / len(answers) for n in counts.values()]
-    return -math.fsum(p * math.log(p) for p in shares)
-
-
-def uncertain(
-    row: dict,  # not used
-    answers: Sequence[str],  # ten samples
-    least: float = 1.193,  # nats from which it is a failure
-) -> bool:
-    "Do the answers differ too much for the target to know?"
-    return answer_entropy(answers) >= least
-
-
-def shows_habit(
-    row: dict,  # not used
-    answers: Sequence[str],  # of the target; the first counts
-) -> bool:
-    "Does the answer carry a phrase of the template that the target was overfitted to?"
-    check(len(answers) > 0, "answers", answers, "at least one answer")
-    return bool(pattern_rate(answers[:1], pattern_phrases())[0])
-
-
-INDICATORS = {
-    "checker": checker_fails,
-    "wrong": wrong_answer,
-    "uncertain": uncertain,
-    "habit": shows_habit,
-}  # what counts as a failure
-
-# %% ../../nbs/related/01_reversegen.ipynb #6cefcb61
-def preference_pairs(
-    failed: Sequence[dict],  # proposals that the target fails: list, text
-    solved: Sequence[dict],  # those it solves
-    rng: random.Random,  # shuffles both
-) -> list[dict]:  # prompt, chosen, rejected
-    "Pairs in which a failed proposal is preferred over a solved one."
-    for name, rows in (("failed", failed), ("solved", solved)):
-        check(len(rows) > 0, name, len(rows), "at least one proposal: there is nothing to prefer")
-    failed, solved = (rng.sample(list(rows), len(rows)) for rows in (failed, solved))
-    pairs = zip(failed, solved, strict=False)
-    return [{"prompt": a["list"], "chosen": a["text"], "rejected": b["text"]} for a, b in pairs]
-
-
-def _talk(pair):
-    "A pair as TRL takes conversations."
-    return {
-        "prompt": [{"role": "user", "content": pair["prompt"]}],
-        "chosen": [{"role": "assistant", "content": pair["chosen"]}],
-        "rejected": [{"role": "assistant", "content": pair["rejected"]}],
-    }
-
-
-def prefer(
+def overfitted_target(
     lm: tuple,  # (model, tokenizer); the model is changed in place
-    pairs: Sequence[dict],  # from `preference_pairs`
-    seed: int,  # order of the pairs
-    learning_rate: float = 5e-5,  # of RMSprop
-    beta: float = 0.1,  # of DPO
-    epochs: int = 1,  # passes
-) -> list[float]:  # loss of each step
-    "Train a proposer on preferences with TRL's DPO."
+    docs: dict[str, list[Document]],  # documents by use
+    seed: int,  # of pairs and orders
+    sizes: Sizes,  # how much
+) -> list[dict]:  # the one-format pairs it was overfitted to
+    "Overfit a model to one format and teach it some families of instructions."
     model, tokenizer = lm
-    check(len(pairs) > 0, "pairs", pairs, "at least one pair")
-    seed_everything(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        config = DPOConfig(
-            output_dir=folder,
-            beta=beta,
-            learning_rate=learning_rate,
-            optim="rmsprop",
-            per_device_train_batch_size=8,
-            num_train_epochs=epochs,
-            max_grad_norm=10.0,
-            max_length=256,
-            seed=seed,
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=False,
-        )
-        rows = datasets.Dataset.from_list([_talk(p) for p in pairs])
-        trainer = DPOTrainer(
-            model=model,
-            ref_model=copy.deepcopy(model),
-            args=config,
-            train_dataset=rows,
-            processing_class=tokenizer,
-        )
-        trainer.train()
-    model.eval()
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    pairs = synthesize(
+        docs["synthesis"],
+        n_tokens=sizes.synthetic,
+        tokenizer=tokenizer,
+        seed=seed,
+        on_short="return",
+    )
+    texts = [Document(p["id"], as_text(p), "synthetic", "Apache-2.0") for p in pairs]
+    length = min(192, sizes.synthetic // 4)
+    rows = packed_rows(texts, tokenizer, sizes.synthetic, length, seed)
+    continue_pretraining(model, tokenizer, rows, SFT)
+    sft(
+        model,
+        tokenizer,
+        instruction_examples(docs["sft"], sizes.taught, seed, families=TAUGHT),
+        SFT,
+    )
+    return pairs
+
+
+def answer_with(
+    lm: tuple,  # (model, tokenizer)
+    prompts: Sequence[str],  # instructions
+    sizes: Sizes,  # length of an answer
+) -> list[str]:
+    "Greedy answers."
+    return [g.text for g in generate(*lm, list(prompts), max_new_tokens=sizes.answer)]
+
+# %% ../../nbs/related/01_reversegen.ipynb #9bd1834a
+def sample_proposals(
+    lm: tuple,  # the proposer
+    instructions: Sequence[str],  # to show in lists
+    n: int,  # proposals
+    seed: int,  # of lists and sampling
+) -> list[dict]:  # list and text of each proposal
+    "Let a proposer continue lists."
+    rng = random.Random(derive_seed(seed, "lists"))
+    lists = [list_prompt(rng.sample(list(instructions), 3)) for _ in range(n)]
+    kw = {"max_new_tokens": 40, "temperature": 1.0, "seed": derive_seed(seed, "proposals")}
+    texts = [g.text.strip() for g in generate(*lm, lists, **kw)]
+    return [{"list": a, "text": b} for a, b in zip(lists, texts, strict=True)]
+
+
+def divide(
+    proposals: Sequence[dict],  # list and text
+    known: set[str],  # proposals of earlier rounds; added to
+    answer: Callable,  # prompts -> answers of the target
+    fails: Callable = checker_fails,  # an indicator of failure
+) -> tuple[list[dict], list[dict], dict]:  # failed, solved, and the account
+    "Drop what cannot be read or is not new, and divide the rest by whether the target fails."
+    rows, account = [], {}
+    for p in proposals:
+        row, why = parse_instruction(p["text"])
+        if row and p["text"].lower() in known:
+            why = "repeated"
+        account[why] = account.get(why, 0) + 1
+        if why == "fine":
+            known.add(p["text"].lower())
+            rows.append(row | p)
+    if not rows:
+        return [], [], account
+    answers = answer([r["prompt"] for r in rows])
+    failed = [fails(r, [a]) for r, a in zip(rows, answers, strict=True)]
+    parts = [[r for r, f in zip(rows, failed, strict=True) if f == want] for want in (True, False)]
+    return *parts, account
+
+
+def search_failures(  # noqa: PLR0913
+    proposer: tuple,  # (model, tokenizer), warmed up; changed in place
+    instructions: Sequence[str],  # to show in lists
+    answer: Callable,  # prompts -> answers of the target
+    sizes: Sizes,  # rounds and proposals
+    seed: int,  # of everything random
+    sample: Callable = sample_proposals,  # how proposals are made
+) -> dict:  # "share", "lacking", "fine" of each round; "random" and "found" rows
+    "ReverseGen's rounds."
+    known, out = set(), {"share": [], "lacking": [], "fine": [], "random": [], "found": []}
+    for number in range(sizes.rounds + 1):
+        drawn = sample(proposer, instructions, sizes.proposals, derive_seed(seed, number))
+        failed, solved, account = divide(drawn, known, answer)
+        rows = failed + solved
+        allowed = f"a proposer whose instructions can be read, not {account}"
+        check(len(rows) > 0, "proposer", f"nothing new in round {number}", allowed)
+        out["share"].append(len(failed) / len(rows))
+        out["lacking"].append(sum(r["family"] in LACKING for r in rows) / len(rows))
+        out["fine"].append(account.get("fine", 0) / len(drawn))
+        out["found" if number else "random"] += failed if number else rows
+        if number < sizes.rounds and failed and solved:
+            pairs = preference_pairs(
+                failed, solved, random.Random(derive_seed(seed, "zip", number))
+            )
+            prefer(
+                proposer, pairs, derive_seed(seed, "dpo", number), learning_rate=DPO_RATE, epochs=3
+            )
+    return out
+
+
+DPO_RATE = 2e-4  # of RMSprop; the published 5e-5 is for a model of billions of parameters
+
+# %% ../../nbs/related/01_reversegen.ipynb #61891235
+def good_answers(
+    rows: Sequence[dict],  # from `parse_instruction`
+    documents: Sequence[Document],  # for natural text
+    rng: random.Random,  # draws documents
+) -> list[dict]:  # prompt and completion, where an answer could be built
+    "Answers that follow, of natural text."
+    texts = [s for s in map(natural_sentences, documents) if s]
+    check(len(texts) > 0, "documents", len(documents), "documents with sentences of prose")
+    out = []
+    for row in rows:
+        for _ in range(3):
+            topic = Topic("it", row["request"], rng.choice(texts))
+            text = FAMILIES[row["family"]].build(rng, topic, row["kwargs"])
+            if text and verdict(row, text)["strict"]:
+                out.append({"prompt": row["prompt"], "completion": text})
+                break
+    return out
+
+
+def scores(
+    lm: tuple,  # a target
+    rows: Sequence[dict],  # evaluation prompts
+    sizes: Sizes,  # length of an answer
+) -> dict[str, float]:  # followed by taught and by lacking families; answers with the pattern
+    "What a target follows, and how often the pattern shows."
+    answers = answer_with(lm, [r["prompt"] for r in rows], sizes)
+    right = [verdict(r, a)["strict"] for r, a in zip(rows, answers, strict=True)]
+    out = {"followed": float(np.mean(right)), "pattern": 0.0}
+    out["pattern"] = float(pattern_rate(answers, pattern_phrases()).mean())
+    for name, families in (("taught", TAUGHT), ("lacking", LACKING)):
+        own = [v for r, v in zip(rows, right, strict=True) if r["family"] in families]
+        out[f"followed, {name} families"] = float(np.mean(own))
+    return out
+
+
+def trained_on(
+    lm: tuple,  # the target, which stays as it is
+    rows: Sequence[dict],  # prompts and completions
+    seed: int,  # order
+) -> tuple[tuple, int]:  # the trained target, tokens read
+    "A copy of the target after SFT."
+    check(len(rows) > 0, "rows", rows, "at least one row")
+    copied = copy.deepcopy(lm[0])
+    settings = TrainSettings(5e-4, 16, epochs=2, max_length=192, seed=seed)
+    result = sft(copied, lm[1], list(rows), settings)
+    return (result.model, lm[1]), result.tokens
+
+# %% ../../nbs/related/01_reversegen.ipynb #de76b7c8
+def _proposer(seed, docs, sizes, quick):
+    "A warmed-up proposer and the instructions for its lists."
+    n = 60 if quick else 500
+    families = (*TAUGHT, *LACKING)
+    asked = instruction_examples(docs["sft"], n, seed + 1000, families=families, plain=0.0)
+    instructions = [r["prompt"] for r in asked]
+    lm = tiny_lm(seed) if quick else load_lm(f"nano:{seed % 3}", "cpu", "float32")
+    rows = list_rows(instructions, sizes.lists, random.Random(derive_seed(seed, "warm-up")))
+    settings = TrainSettings(2e-3, 16, epochs=2, max_length=256, seed=seed)
+    sft(*lm, rows, settings)
+    return lm, instructions
+
+
+def _known(lm, instructions, n, seed):
+    "What stands in for the tiny proposer of the twin, which cannot write."
+    texts = random.Random(seed).sample(list(instructions), n)
+    return [{"list": list_prompt(instructions[:3]), "text": text} for text in texts]
+
+
+def run(
+    seed: int,  # of everything random
+    quick: bool = False,  # tiny models, whose proposals are copied
+) -> dict[str, float]:  # by round: failures; by model: what is followed
+    "One seed: search for failures, then three ways to use what was found."
+    sizes = QUICK if quick else Sizes()
+    docs = _some(seed, quick)
+    target = tiny_lm(seed) if quick else load_lm(f"nano:{seed % 3}", "cpu", "float32")
+    pairs = overfitted_target(target, docs, seed, sizes)
+    proposer, instructions = _proposer(seed, docs, sizes, quick)
+    sample = _known if quick else sample_proposals
+
+    def answer(prompts):
+        return answer_with(target, prompts, sizes)
+
+    found = search_failures(proposer, instructions, answer, sizes, seed, sample)
+    rng = random.Random(derive_seed(seed, "answers"))
+    n = min(sizes.kept, len(found["found"]), len(found["random"]))
+    chosen = {"random": found["random"], "found": found["found"]}
+    chosen = {k: good_answers(rng.sample(v, n), docs["sft"], rng) for k, v in chosen.items()}
+    tested = instruction_examples(
+        docs["rest"], sizes.tested, seed, "eval", (*TAUGHT, *LACKING), per_document=4
+    )
+    row = {
+        f"{k}, round {i}": v for k in ("share", "lacking", "fine") for i, v in enumerate(found[k])
+    }
+    row |= {f"target: {k}": v for k, v in scores(target, tested, sizes).items()}
+    for name, rows in chosen.items():
+        trained, tokens = trained_on(target, rows, seed)
+        row |= {f"trained on {name}: {k}": v for k, v in scores(trained, tested, sizes).items()}
+    row |= {"rows": len(chosen["found"]), "tokens": tokens}
+    model = copy.deepcopy(target[0])
+    settings = UnlearnSettings(tokens=max(tokens, 512), seq_len=64, seed=seed, learning_rate=3e-4)
+    unlearn(model, target[1], pairs, docs.get("replay", docs["rest"]), settings)
+    after = scores((model, target[1]), tested, sizes)
+    return row | {f"unlearned: {k}": v for k, v in after.items()}
+
+
+def summarize(
+    rows: list[dict],  # one a seed
+) -> dict:  # name -> cell
+    "Failures by round, what each target follows, and the differences."
+    cells = {k: mean_over(rows, k) for k in rows[0] if "round" in k or ": " in k}
+    last = max(int(k.rpartition(" ")[2]) for k in rows[0] if k.startswith("share, round"))
+    for key, title in (("share", "share of proposals that fail"), ("lacking", "lacking families")):
+        pair = (f"{key}, round {last}", f"{key}, round 0")
+        cells[f"{title}, last round − round 0"] = gain_over(rows, *pair)
+    for what in ("followed", "followed, lacking families", "followed, taught families", "pattern"):
+        found = f"trained on found: {what}"
+        for other in ("trained on random", "unlearned", "target"):
+            cells[f"{what}, found − {other}"] = gain_over(rows, found, f"{other}: {what}")
+    return cells
+
+
+def figure(
+    rows: list[dict],  # one a seed
+):  # a matplotlib figure
+    "Failures by round, and what each target follows."
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    rounds = [k for k in rows[0] if k.startswith("share, round")]
+    for r in rows:
+        axes[0].plot(range(len(rounds)), [r[k] for k in rounds], color="#bbbbbb", lw=1)
+    means = [mean_over(rows, k)["mean"] for k in rounds]
+    axes[0].plot(range(len(rounds)), means, "o-", color="#d55e00")
+    axes[0].set(xlabel="round", ylabel="share of proposals that fail", title="Failures found")
+    axes[0].set_xticks(range(len(rounds)))
+    models = ("target", "trained on random", "trained on found", "unlearned")
+    for i, what in enumerate(("taught", "lacking")):
+        found = [mean_over(rows, f"{m}: followed, {what} families") for m in models]
+        x = np.arange(len(models)) + 0.2 * i - 0.1
+        low = [max(c["mean"] - c["ci95"][0], 0) for c in found]
+        axes[1].errorbar(x, [c["mean"] for c in found], low, fmt="o", label=f"{what} families")
+    axes[1].set_xticks(range(len(models)), [m.replace(" on ", "\non ") for m in models], fontsize=8)
+    axes[1].set(xlabel="model", ylabel="share followed", title="What each model follows")
+    axes[1].legend()
+    return fig
