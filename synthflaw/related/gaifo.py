@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07c_gaifo.ipynb #6a5d8161
+# %% ../../nbs/related/07c_gaifo.ipynb #77a2c476
 from dataclasses import dataclass, field
 from importlib import import_module
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from synthflaw.core import check, derive_seed
 
-# %% ../../nbs/related/07c_gaifo.ipynb #9e32051a
+# %% ../../nbs/related/07c_gaifo.ipynb #4775658b
 class PointMass:
     "A mass in the plane with friction, and noise in its velocity."
 
@@ -79,7 +79,7 @@ class Pendulum:
             rewards.append(r)
         return np.stack(states, 1), np.stack(actions, 1), np.stack(rewards, 1)
 
-# %% ../../nbs/related/07c_gaifo.ipynb #d52b2832
+# %% ../../nbs/related/07c_gaifo.ipynb #0ff7cc46
 @dataclass
 class Scale:
     "Where doing nothing and the expert stand on a task."
@@ -89,7 +89,7 @@ class Scale:
     idle: float  # return of no action
     best: float  # return of the expert
 
-    def score(self, act, rng, n=10):
+    def score(self, act, rng, n=6):
         "0 for doing nothing, 1 for the expert; these trials are not counted."
         reward = self.task.run(act, n, rng)[2].sum(1).mean()
         return float((reward - self.idle) / (self.best - self.idle))
@@ -107,7 +107,7 @@ def make_scale(
     nothing = task.run(lambda t, x: np.zeros((len(x), task.n_action)), 50, rng)[2].sum(1).mean()
     return Scale(task, demos, float(nothing), float(many))
 
-# %% ../../nbs/related/07c_gaifo.ipynb #123913f2
+# %% ../../nbs/related/07c_gaifo.ipynb #feb1e01a
 class Discriminator:
     "Tells transitions of the expert from those of the learner."
 
@@ -164,7 +164,7 @@ class Discriminator:
         value = torch.func.vmap(single)(pairs).detach().double().numpy()
         return mean, value, slope, hessian
 
-# %% ../../nbs/related/07c_gaifo.ipynb #5ac4119c
+# %% ../../nbs/related/07c_gaifo.ipynb #b3cb66d9
 @dataclass
 class Progress:
     "What a learner scored after how many steps in the environment."
@@ -203,7 +203,7 @@ def imitate(
         seen.add(i * trials * task.steps, learner.scale.score(learner.mean, fresh))
     return seen
 
-# %% ../../nbs/related/07c_gaifo.ipynb #80dd157c
+# %% ../../nbs/related/07c_gaifo.ipynb #c4785f80
 def advantages(
     reward: torch.Tensor,  # (N, T)
     value: torch.Tensor,  # (N, T), of the states in which the rewards came
