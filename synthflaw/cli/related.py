@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/cli/12b_related.ipynb #3df3978c
+# %% ../../nbs/cli/12b_related.ipynb #b6072f1e
 import sys
-from pathlib import Path
 
 from .options import option, out_option, parse_changes
 from ..related.frame import NAMES, load_system, run_system
 
-# %% ../../nbs/cli/12b_related.ipynb #2e1a5f5b
+# %% ../../nbs/cli/12b_related.ipynb #84f5e6cf
 def add_related(
     sub,  # the subparsers of `build_parser`
 ) -> None:
