@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/cli/12b_related.ipynb #b6072f1e
+# %% ../../nbs/cli/12b_related.ipynb #ead0d5c4
 import sys
 
 from .options import option, out_option, parse_changes
 from ..related.frame import NAMES, load_system, run_system
 
-# %% ../../nbs/cli/12b_related.ipynb #84f5e6cf
+# %% ../../nbs/cli/12b_related.ipynb #c9ff162d
 def add_related(
     sub,  # the subparsers of `build_parser`
 ) -> None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/00b_tables.ipynb #f0d550ab
+# %% ../../nbs/related/00b_tables.ipynb #7ce69014
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core import check
 
-# %% ../../nbs/related/00b_tables.ipynb #94456330
+# %% ../../nbs/related/00b_tables.ipynb #74044946
 @dataclass(frozen=True)
 class Table:
     "Rows with one column to predict; columns of text are categories, all others numbers."
@@ -51,7 +51,7 @@ class Table:
         other = [c for c in self.rows[self.target].unique() if c != self.positive]
         return [self.positive, *other]
 
-# %% ../../nbs/related/00b_tables.ipynb #c5aaacca
+# %% ../../nbs/related/00b_tables.ipynb #f047abce
 OCCUPATIONS = {
     1: "student",
     2: "farming",
@@ -85,7 +85,7 @@ def fair_table(
     rows["affair"] = yes.map({True: "yes", False: "no"})
     return Table("fair", rows, "affair", "yes", SURVEY)
 
-# %% ../../nbs/related/00b_tables.ipynb #095024ff
+# %% ../../nbs/related/00b_tables.ipynb #71224764
 def read_table(
     path: str | Path,  # a CSV file with a header
     target: str,  # the column to predict
@@ -105,7 +105,7 @@ def read_table(
     rows[target] = rows[target].astype(str)
     return Table(path.stem, rows, target, positive, {c: c for c in rows if c != target})
 
-# %% ../../nbs/related/00b_tables.ipynb #a335cb12
+# %% ../../nbs/related/00b_tables.ipynb #d657c8e1
 def split_table(
     table: Table,  # to be split
     seed: int,  # of the split
@@ -127,7 +127,7 @@ def split_table(
     )
     return tuple(replace(table, rows=part.reset_index(drop=True)) for part in parts)
 
-# %% ../../nbs/related/00b_tables.ipynb #0fbea607
+# %% ../../nbs/related/00b_tables.ipynb #eeb8d2cd
 def classifiers(
     seed: int,  # of those that draw
 ) -> dict:  # name -> a classifier of scikit-learn
@@ -148,13 +148,31 @@ def classifiers(
         "boosting": HistGradientBoostingClassifier(
             max_iter=200, learning_rate=0.05, max_depth=6, random_state=seed
         ),
-        "mlp": MLPClassifier((32,), batch_size=64, max_iter=15, random_state=seed),
+        "mlp": MLPClassifier((32,), batch_size=64, max_iter=40, random_state=seed),
     }
 
 
 KINDS = ("logistic", "bayes", "neighbours", "tree", "forest", "boosting", "mlp")
 
-# %% ../../nbs/related/00b_tables.ipynb #7ed36ac8
+
+def train_classifier(
+    kind: str,  # one of `KINDS`
+    x,  # (N, D) features
+    y,  # (N,) truth
+    seed: int = 0,  # of classifiers that draw
+):  # a trained classifier of scikit-learn
+    "A classifier of some kind."
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    check(kind in KINDS, "kind", kind, f"one of {', '.join(KINDS)}")
+    check(0 < y.mean() < 1, "y", float(y.mean()), "labels of both classes")
+    with warnings.catch_warnings():  # the perceptron takes a fixed number of passes
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return classifiers(seed)[kind].fit(x, y)
+
+# %% ../../nbs/related/00b_tables.ipynb #0d25918f
 def encoder(
     table: Table,  # real training rows: their categories count
 ):  # a fitted ColumnTransformer
@@ -180,16 +198,12 @@ class Judge:
 
     def arrays(self, rows) -> tuple:  # (N, D), (N,)
         "Rows as arrays."
-        classes = set(rows[self.table.target])
-        check(len(classes) == 2, "rows", sorted(classes), "rows of both classes")
         x = self.encode.transform(rows[self.table.features])
         return x, (rows[self.table.target] == self.table.positive).to_numpy()
 
     def fit(self, rows, kind: str = "boosting", seed: int = 0):
         "A classifier of some kind, trained on rows."
-        known = classifiers(seed)
-        check(kind in known, "kind", kind, f"one of {', '.join(known)}")
-        return known[kind].fit(*self.arrays(rows))
+        return train_classifier(kind, *self.arrays(rows), seed)
 
     def probabilities(self, model, x=None):  # (N,)
         "Probability of the class of interest, on the real test rows unless others are given."
