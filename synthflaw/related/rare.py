@@ -5,56 +5,55 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/03b_rare.ipynb #2a1b5446
+# %% ../../nbs/related/03b_rare.ipynb #761a1f4f
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core import check
 from .tables import Judge, Table
 
-# %% ../../nbs/related/03b_rare.ipynb #97a38e5c
-def _smote(table: Table, least: int, seed: int):
-    "The right variant of SMOTE; `least` rows of the smallest class that grows."
-    from imblearn.over_sampling import SMOTE, SMOTENC
+# %% ../../nbs/related/03b_rare.ipynb #c6766fd9
+def _sampler(how: str, x, names: Sequence[str], least: int, to: dict, seed: int):
+    "A sampler of imbalanced-learn; `least` rows of the smallest class that grows."
+    from imblearn.over_sampling import SMOTE, SMOTENC, RandomOverSampler
 
+    if how == "duplication":
+        return RandomOverSampler(sampling_strategy=to, random_state=seed)
     k = min(5, least - 1)  # neighbours that exist
     check(k >= 1, "counts", least, "for classes of at least 2 rows, or no neighbour exists")
-    names = [table.features.index(c) for c in table.categorical]
-    check(len(names) < len(table.features), "table", names, "with at least one column of numbers")
-    if not names:
-        return lambda to: SMOTE(sampling_strategy=to, k_neighbors=k, random_state=seed)
-    return lambda to: SMOTENC(names, sampling_strategy=to, k_neighbors=k, random_state=seed)
+    places = [list(x.columns).index(c) for c in names]
+    check(len(places) < x.shape[1], "table", names, "with at least one column of numbers")
+    options = {"sampling_strategy": to, "k_neighbors": k, "random_state": seed}
+    return SMOTENC(places, **options) if places else SMOTE(**options)
 
 
 def oversample(
     table: Table,  # real rows
-    counts: Mapping[str, int],  # class -> rows to add
+    counts: Mapping[str, int],  # class or group -> rows to add
     how: str,  # "duplication" or "SMOTE"
     seed: int = 0,  # of the drawing
+    groups: Sequence[str] | None = None,  # (N,) group of each row; its class if None
 ):  # a pandas DataFrame of the added rows
     "Rows that need no language model."
-    from imblearn.over_sampling import RandomOverSampler
+    import pandas as pd
 
     check(how in ("duplication", "SMOTE"), "how", how, "duplication or SMOTE")
-    there = table.rows[table.target].value_counts()
-    check(
-        set(counts) <= set(there.index), "counts", dict(counts), f"classes of {list(there.index)}"
-    )
+    y = pd.Series(list(table.rows[table.target] if groups is None else groups))
+    there = y.value_counts()
+    check(set(counts) <= set(there.index), "counts", dict(counts), f"names of {list(there.index)}")
     counts = {c: int(n) for c, n in counts.items() if n > 0}
     check(bool(counts), "counts", counts, "at least one row to add")
+    names = table.categorical + ([] if groups is None else [table.target])
+    x = table.rows[table.features if groups is None else list(table.rows.columns)].copy()
+    x[names] = x[names].astype(object)
     least = min(int(there[c]) for c in counts)
     to = {c: int(there[c]) + n for c, n in counts.items()}
-    x = table.rows[table.features].copy()
-    x[table.categorical] = x[table.categorical].astype(object)
-    if how == "SMOTE":
-        sampler = _smote(table, least, seed)(to)
-    else:
-        sampler = RandomOverSampler(sampling_strategy=to, random_state=seed)
-    new_x, new_y = sampler.fit_resample(x, table.rows[table.target])
-    new_x[table.target] = list(new_y)
-    return new_x.iloc[len(x) :].reset_index(drop=True)
+    new_x, new_y = _sampler(how, x, names, least, to, seed).fit_resample(x, y)
+    if groups is None:
+        new_x[table.target] = list(new_y)
+    return new_x.iloc[len(x) :].reset_index(drop=True)[list(table.rows.columns)]
 
-# %% ../../nbs/related/03b_rare.ipynb #f60d5025
+# %% ../../nbs/related/03b_rare.ipynb #6bc36a72
 def class_scores(
     y,  # (N,) truth, True for the class of interest
     predicted,  # (N,) predictions
@@ -80,8 +79,9 @@ def group_errors(
     y,  # (N,) truth
     predicted,  # (N,) predictions
     groups: Sequence,  # (N,) name of each row's group
+    rare: Sequence[str] = (),  # groups that were rare in training; the smallest here if none
 ) -> dict:  # minority, majority, worst error, difference; of groups
-    "Errors of the smallest, the largest and the worst group."
+    "Errors of rare groups, of the others, and of the worst one."
     import numpy as np
 
     groups = np.asarray(groups)
@@ -89,7 +89,9 @@ def group_errors(
     names, sizes = np.unique(groups, return_counts=True)
     check(len(names) > 1, "groups", names.tolist(), "at least 2 groups")
     errors = np.array([wrong[groups == name].mean() for name in names])
-    minority, majority = errors[sizes.argmin()], errors[sizes.argmax()]
+    few = np.isin(groups, list(rare) or [names[sizes.argmin()]])
+    check(0 < few.mean() < 1, "rare", list(rare), f"some of the groups, and not all: {names}")
+    minority, majority = wrong[few].mean(), wrong[~few].mean()
     return {
         "minority error": float(minority),
         "majority error": float(majority),
@@ -97,7 +99,7 @@ def group_errors(
         "difference": float(minority - majority),
     }
 
-# %% ../../nbs/related/03b_rare.ipynb #7a3c3855
+# %% ../../nbs/related/03b_rare.ipynb #467241ef
 def attribute_groups(
     table: Table,  # real test rows
     column: str,  # an attribute
@@ -111,7 +113,7 @@ def attribute_groups(
         values = high.map({True: "high", False: "low"})
     return [f"{v}, {c}" for v, c in zip(values, table.rows[table.target], strict=True)]
 
-# %% ../../nbs/related/03b_rare.ipynb #7e3121bb
+# %% ../../nbs/related/03b_rare.ipynb #c71b7378
 KINDS_OF_ARMS = ("logistic", "forest", "boosting")
 
 
@@ -122,6 +124,7 @@ def arm_scores(
     column: str,  # attribute of the groups
     kinds: Sequence[str] = KINDS_OF_ARMS,  # classifiers; scores are their mean
     seed: int = 0,  # of the classifiers
+    rare: Sequence[str] = (),  # groups that are rare in training
 ) -> dict:  # "arm/score" -> number
     "All scores of all arms, averaged over classifiers."
     import numpy as np
@@ -137,16 +140,18 @@ def arm_scores(
         for kind in kinds:
             p = judge.probabilities(judge.fit(rows, kind, seed))
             both = class_scores(judge.test_y, p > 0.5) | {"auc": roc_auc_score(judge.test_y, p)}
-            found.append(both | group_errors(judge.test_y, p > 0.5, groups))
+            found.append(both | group_errors(judge.test_y, p > 0.5, groups, rare))
         numbers |= {f"{name}/{s}": float(np.mean([f[s] for f in found])) for s in found[0]}
     return numbers
 
 
 def baseline_arms(
     train: Table,  # real training rows
-    counts: Mapping[str, int],  # class -> rows to add
+    counts: Mapping[str, int],  # class or group -> rows to add
     seed: int,  # of the drawing
+    groups: Sequence[str] | None = None,  # (N,) group of each row; its class if None
 ) -> dict:  # name -> added rows, or None
     "The real rows alone, and both baselines."
-    made = {how: oversample(train, counts, how, seed) for how in ("duplication", "SMOTE")}
+    hows = ("duplication", "SMOTE")
+    made = {how: oversample(train, counts, how, seed, groups) for how in hows}
     return {"original": None, **made}

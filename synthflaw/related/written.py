@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/03c_written.ipynb #e2b2da99
+# %% ../../nbs/related/03c_written.ipynb #f378cf1e
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..data.asking import Chunk
 from ..data.engines import LocalEngine, Reply, Request
 from .tables import Table
 
-# %% ../../nbs/related/03c_written.ipynb #e9e000e4
+# %% ../../nbs/related/03c_written.ipynb #6d0e86b2
 class RuleEngine:
     "Answers by a rule, with no language model."
 
@@ -50,9 +50,13 @@ def open_engine(
 
         options = {"max_new_tokens": max_new_tokens, "temperature": temperature}
         return EndpointEngine(model, url, **options)
-    return LocalEngine(model, 16, max_new_tokens, temperature, "cpu", "float32", seed, "")
+    from synthflaw.lm.model import load_lm
 
-# %% ../../nbs/related/03c_written.ipynb #2000893d
+    model, tokenizer = load_lm(name, "cpu", "float32")
+    tokenizer.chat_template = "{{ messages[0]['content'] }}"  # continue, and do not chat
+    return LocalEngine((model, tokenizer), 16, max_new_tokens, temperature, seed=seed, prefix="")
+
+# %% ../../nbs/related/03c_written.ipynb #f9a30c3d
 def objection(
     table: Table,  # real rows
     fields: dict,  # column -> text
@@ -89,7 +93,7 @@ def as_rows(
             rows[column] = rows[column].astype(float)
     return rows
 
-# %% ../../nbs/related/03c_written.ipynb #b64e8e80
+# %% ../../nbs/related/03c_written.ipynb #1116473c
 @dataclass
 class Written:
     "What an engine wrote."
@@ -124,7 +128,7 @@ def share_copied(
     hits = [row in there for row in rows[columns].itertuples(index=False, name=None)]
     return sum(hits) / max(1, len(hits))
 
-# %% ../../nbs/related/03c_written.ipynb #e6da19e5
+# %% ../../nbs/related/03c_written.ipynb #6a5c335e
 def write_rows(
     table: Table,  # real rows
     prompts: Sequence[str],  # one a request
