@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/06_dge.ipynb #4560f834
+# %% ../../nbs/related/06_dge.ipynb #74cad96b
 from dataclasses import dataclass
 from typing import Any
 
 from ..core import check, derive_seed
 from .frame import System, gain_over, mean_over
 from .generators import TableVae, TopicTexts
-from .tables import KINDS, Judge, fair_table, split_table, train_classifier
+from .tables import CLASSIFIERS, Trial, fair_table, fit_classifier, split_table
 
-# %% ../../nbs/related/06_dge.ipynb #ac88ff46
+# %% ../../nbs/related/06_dge.ipynb #6137a797
 SYSTEM = System(
     name="dge",
     title="Deep generative ensemble",
@@ -32,7 +32,7 @@ SYSTEM = System(
     headline="AUC, K generators − as many models on one set",
 )
 
-# %% ../../nbs/related/06_dge.ipynb #98f4daca
+# %% ../../nbs/related/06_dge.ipynb #b86c0506
 def mean_and_spread(
     p,  # (K, N) probabilities, one row a model
 ) -> tuple:  # (N,), (N,)
@@ -40,7 +40,7 @@ def mean_and_spread(
     check(len(p) >= 2, "K", len(p), "at least 2: one model has no spread")
     return p.mean(0), p.std(0)
 
-# %% ../../nbs/related/06_dge.ipynb #807fc212
+# %% ../../nbs/related/06_dge.ipynb #897e8d6f
 def calibration_error(
     y,  # (N,) truth
     p,  # (N,) probability of True
@@ -72,7 +72,7 @@ def prediction_scores(
         "ece": calibration_error(y, p),
     }
 
-# %% ../../nbs/related/06_dge.ipynb #69438eeb
+# %% ../../nbs/related/06_dge.ipynb #6717dc21
 @dataclass(frozen=True)
 class Task:
     "Real rows, K synthetic sets, and classifiers."
@@ -90,7 +90,7 @@ class Task:
 
     def fit(self, x, y, kind: str | None = None, seed: int = 0):
         "A trained classifier."
-        return train_classifier(kind or self.kind, x, y, seed)
+        return fit_classifier(kind or self.kind, x, y, seed)
 
     def ensemble(self, sets: list, seed: int = 0):  # (len(sets), M)
         "One model a set, on the real test rows."
@@ -99,7 +99,7 @@ class Task:
         models = [self.fit(*s, seed=derive_seed(seed, k)) for k, s in enumerate(sets)]
         return np.stack([m.predict_proba(self.test[0])[:, 1] for m in models])
 
-# %% ../../nbs/related/06_dge.ipynb #8a4bcf32
+# %% ../../nbs/related/06_dge.ipynb #bc52075a
 def table_task(
     seed: int,  # of the split and of the generators
     k: int,  # generators
@@ -109,14 +109,14 @@ def table_task(
 ) -> Task:
     "Who reported affairs? With rows of K autoencoders."
     train, test = split_table(fair_table(), seed, n, n_test)
-    judge = Judge(train, test)
+    trial = Trial(train, test)
     drawn = [TableVae(train.rows, derive_seed(seed, i), steps).sample(n) for i in range(k)]
     return Task(
-        judge.arrays(train.rows), (judge.test_x, judge.test_y), list(map(judge.arrays, drawn))
+        trial.arrays(train.rows), (trial.test_x, trial.test_y), list(map(trial.arrays, drawn))
     )
 
 
-PACKAGES = ("scipy", "sklearn")  # whose documentation is it?
+LIBRARIES = ("scipy", "sklearn")  # whose documentation is it?
 
 
 def text_task(
@@ -132,11 +132,11 @@ def text_task(
 
     from synthflaw.data.corpus import embedded_documents
 
-    found = embedded_documents(PACKAGES)
+    found = embedded_documents(LIBRARIES)
     order = np.random.default_rng(derive_seed(seed, "texts")).permutation(len(found))
     bodies = [found[i].text.partition("\n")[2] for i in order]  # without the title, a giveaway
     bodies = [" ".join(body.split()[:words]) for body in bodies]
-    y = np.array([found[i].source.startswith(PACKAGES[1]) for i in order])
+    y = np.array([found[i].source.startswith(LIBRARIES[1]) for i in order])
     counter = CountVectorizer(max_features=400, token_pattern=r"[a-z]{3,}")
     counter.fit(bodies[:n])
     x = counter.transform(bodies).toarray()
@@ -147,7 +147,7 @@ def text_task(
     test = (np.log1p(x[n : n + n_test]), y[n : n + n_test])
     return Task((np.log1p(x[:n]), y[:n]), test, sets)
 
-# %% ../../nbs/related/06_dge.ipynb #e4cbeb04
+# %% ../../nbs/related/06_dge.ipynb #6c6a99d4
 def errors_found(
     y,  # (N,) truth
     p,  # (K, N) probabilities
@@ -186,8 +186,8 @@ def prediction_arms(
     scores["one set, K models"]["errors found"] = errors_found(y, same)
     return {f"{arm}/{s}": v for arm, found in scores.items() for s, v in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #95b12e7c
-def held_out(
+# %% ../../nbs/related/06_dge.ipynb #f447eefa
+def places_of(
     task: Task,  # with K sets
     i: int,  # the generator
 ) -> dict:  # way -> (x, y) to evaluate on; "train" -> (x, y) to train on
@@ -208,7 +208,7 @@ WAYS = ("naive", "other generators", "oracle")
 
 def evaluation_arms(
     task: Task,  # with K sets
-    kinds: tuple = KINDS,  # classes of models to choose from
+    kinds: tuple = CLASSIFIERS,  # classes of models to choose from
     most: int = 5,  # generators that models are trained on
     seed: int = 0,  # of the models
 ) -> dict:  # "way/number" -> mean over generators
@@ -219,7 +219,7 @@ def evaluation_arms(
 
     found = {f"{way}/{n}": [] for way in WAYS for n in ("error", "rank", "lost")}
     for i in range(min(most, len(task.sets))):
-        places = held_out(task, i)
+        places = places_of(task, i)
         train = places.pop("train")
         models = [task.fit(*train, kind=kind, seed=seed) for kind in kinds]
         value = {
@@ -233,7 +233,7 @@ def evaluation_arms(
             found[f"{way}/lost"].append(truth.max() - truth[value[way].argmax()])
     return {name: float(np.nanmean(values)) for name, values in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #68d759cb
+# %% ../../nbs/related/06_dge.ipynb #f8c1f000
 def run(
     seed: int,  # of splits, generators and models
     quick: bool = False,  # a twin in seconds
@@ -242,7 +242,7 @@ def run(
     k, n, n_test, steps = (4, 200, 600, 100) if quick else (20, 600, 3000, 500)
     table = table_task(seed, k, n, n_test, steps)
     numbers = {f"table: {key}": v for key, v in prediction_arms(table, seed=seed).items()}
-    kinds = KINDS[:3] if quick else KINDS
+    kinds = CLASSIFIERS[:3] if quick else CLASSIFIERS
     ways = evaluation_arms(table, kinds, 2 if quick else 5, seed)
     numbers |= {f"table: {key}": v for key, v in ways.items()}
     texts = text_task(seed, 3 if quick else 8, n, min(n_test, 1500))
@@ -291,7 +291,7 @@ def summarize(
             cells[key] = mean_over(rows, key)
     return cells
 
-# %% ../../nbs/related/06_dge.ipynb #247b88f5
+# %% ../../nbs/related/06_dge.ipynb #4d465cd8
 def _dots(ax, rows, keys, labels):
     "Means with intervals, one a line."
     cells = [mean_over(rows, key) for key in keys]

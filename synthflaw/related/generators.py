@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/05b_generators.ipynb #595edb1f
+# %% ../../nbs/related/05b_generators.ipynb #e36978ab
 from collections.abc import Sequence
 from typing import Any
 
 from ..core import check, derive_seed
 
-# %% ../../nbs/related/05b_generators.ipynb #0da3b344
+# %% ../../nbs/related/05b_generators.ipynb #b8908eb8
 class RowCodes:
     "A table as an array of indicators and normal scores, and back."
 
@@ -55,7 +55,7 @@ class RowCodes:
             x = np.clip(norm.cdf(x) * len(values), 0, len(values) - 1)
         return values[np.asarray(x).astype(int)]
 
-# %% ../../nbs/related/05b_generators.ipynb #e8584337
+# %% ../../nbs/related/05b_generators.ipynb #1b441d8a
 def kl_to_normal(
     mean,  # (B, Z) tensor
     log_var,  # (B, Z) tensor
@@ -63,7 +63,7 @@ def kl_to_normal(
     "Divergence of a diagonal Gaussian from the standard normal distribution, in nats."
     return 0.5 * (mean**2 + log_var.exp() - 1 - log_var).sum(1)
 
-# %% ../../nbs/related/05b_generators.ipynb #4ea25c96
+# %% ../../nbs/related/05b_generators.ipynb #c9be6d65
 def rows_nll(
     codes: RowCodes,  # what the columns are
     out,  # (B, D) outputs of a decoder: logits, means
@@ -82,7 +82,7 @@ def rows_nll(
         at += width
     return total
 
-# %% ../../nbs/related/05b_generators.ipynb #bb7221e3
+# %% ../../nbs/related/05b_generators.ipynb #c49db561
 class TableVae:
     "A small variational autoencoder of rows."
 
@@ -139,7 +139,7 @@ class TableVae:
             at += width
         return pd.DataFrame(made)
 
-# %% ../../nbs/related/05b_generators.ipynb #a07c261d
+# %% ../../nbs/related/05b_generators.ipynb #15aef9e7
 class TopicTexts:
     "A topic model for each class of texts, which draws new bags of words."
 

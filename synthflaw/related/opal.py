@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/04_opal.ipynb #6cc89106
+# %% ../../nbs/related/04_opal.ipynb #9332cf9c
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .rare import arm_scores, attribute_groups, baseline_arms
 from .tables import Table, fair_table, split_table
 from .written import objection, open_engine, write_rows
 
-# %% ../../nbs/related/04_opal.ipynb #2d355fc5
+# %% ../../nbs/related/04_opal.ipynb #776c724f
 SYSTEM = System(
     name="opal",
     title="OPAL",
@@ -35,7 +35,7 @@ SYSTEM = System(
     headline="error of rare groups, SMOTE − rows of a language model",
 )
 
-# %% ../../nbs/related/04_opal.ipynb #a7d2e26f
+# %% ../../nbs/related/04_opal.ipynb #2632f470
 def sentence_of(
     row: Mapping,  # column -> value
 ) -> str:
@@ -44,7 +44,7 @@ def sentence_of(
     return ", ".join(parts) + "."
 
 
-def fields_of(
+def sentence_fields(
     line: str,  # a sentence
 ) -> dict:  # column -> text
     "What a sentence says."
@@ -62,7 +62,7 @@ def read_sentences(
         line = re.sub(r"^\s*(?:[-*]|\d+[.)])\s+", "", line)  # a bullet or a number in front
         if not line.strip():
             continue
-        fields = fields_of(line)
+        fields = sentence_fields(line)
         why = objection(table, fields)
         if why:
             rejects.append({"line": line, "reason": why})
@@ -70,7 +70,7 @@ def read_sentences(
             rows.append({c: fields[c] for c in table.rows.columns})
     return rows, rejects
 
-# %% ../../nbs/related/04_opal.ipynb #63ad0a00
+# %% ../../nbs/related/04_opal.ipynb #49983565
 ATTRIBUTE, CUT = "religious", 2.5  # above it: religious
 COMMON = ("low, yes", "high, no")
 RARE = ("high, yes", "low, no")
@@ -101,8 +101,8 @@ def spurious_tables(
     drawn = pd.concat(parts, ignore_index=True)
     return replace(pool, rows=drawn), test
 
-# %% ../../nbs/related/04_opal.ipynb #e24436ff
-ASK = (
+# %% ../../nbs/related/04_opal.ipynb #96601e6f
+OPAL_ASK = (
     "You are a statistician who knows surveys about marriage. Below are records of one survey.\n"
     "{about}\n"
     "Write {n} new records as if they came from the same source. Keep the distribution of every "
@@ -134,10 +134,10 @@ def opal_prompts(  # noqa: PLR0913
             k = min(len(members[name]), shown // len(names))
             lines += [sentence_of(r) for r in draw.sample(members[name], k)]
         draw.shuffle(lines)
-        prompts.append(ASK.format(about=about, n=asked, rows="\n".join(lines)))
+        prompts.append(OPAL_ASK.format(about=about, n=asked, rows="\n".join(lines)))
     return prompts
 
-# %% ../../nbs/related/04_opal.ipynb #2c2a3958
+# %% ../../nbs/related/04_opal.ipynb #a8ffd54f
 def recombine_sentences(
     prompt: str,  # of `opal_prompts`
     seed: int,  # of the drawing
@@ -147,7 +147,7 @@ def recombine_sentences(
     draw = random.Random(seed)
     body = prompt.partition("Records:\n")[2].partition("\n\nNew")[0]
     groups = {}
-    for row in map(fields_of, body.splitlines()):
+    for row in map(sentence_fields, body.splitlines()):
         side = float(row[ATTRIBUTE]) > CUT
         groups.setdefault((side, row["affair"]), []).append(row)
     lines = []
@@ -157,7 +157,7 @@ def recombine_sentences(
         lines.append(sentence_of(row))
     return "\n".join(lines)
 
-# %% ../../nbs/related/04_opal.ipynb #ecd3b7fd
+# %% ../../nbs/related/04_opal.ipynb #1bd6ed83
 def two_steps(
     there: Mapping[str, int],  # group -> training rows
     made: Mapping[str, int],  # group -> written rows
@@ -168,7 +168,7 @@ def two_steps(
     left = {g: made.get(g, 0) - balance[g] for g in there}
     return balance, dict.fromkeys(there, min(left.values()))
 
-# %% ../../nbs/related/04_opal.ipynb #48832cff
+# %% ../../nbs/related/04_opal.ipynb #2ebc2121
 def rows_by_group(
     rows,  # a pandas DataFrame of written rows
     table: Table,  # whose groups count
@@ -195,7 +195,7 @@ def taken(
     ]
     return pd.concat(chosen, ignore_index=True)
 
-# %% ../../nbs/related/04_opal.ipynb #30cb7437
+# %% ../../nbs/related/04_opal.ipynb #9d28c68a
 OPTIONS = {"engine": str}  # "rule", MODEL@URL, or a model; "smollm" if not given
 
 
@@ -248,7 +248,7 @@ def run(
     numbers |= {f"added {group}": n for group, n in balance.items()}
     return numbers | {f"engine: {k}": v for k, v in written.account().items()}
 
-# %% ../../nbs/related/04_opal.ipynb #9ccf900c
+# %% ../../nbs/related/04_opal.ipynb #7dc5e450
 MEASURES = {
     "minority error": "error of rare groups",
     "majority error": "error of common groups",
@@ -279,7 +279,7 @@ def summarize(
             cells[key] = mean_over(rows, key)
     return cells
 
-# %% ../../nbs/related/04_opal.ipynb #33005a4f
+# %% ../../nbs/related/04_opal.ipynb #fb990b29
 def figure(
     rows: list[dict],  # one a seed
 ) -> Any:  # a matplotlib figure

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/03b_rare.ipynb #761a1f4f
+# %% ../../nbs/related/03b_rare.ipynb #dbbf7ed5
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core import check
-from .tables import Judge, Table
+from .tables import Table, Trial
 
-# %% ../../nbs/related/03b_rare.ipynb #c6766fd9
+# %% ../../nbs/related/03b_rare.ipynb #54057da7
 def _sampler(how: str, x, names: Sequence[str], least: int, to: dict, seed: int):
     "A sampler of imbalanced-learn; `least` rows of the smallest class that grows."
     from imblearn.over_sampling import SMOTE, SMOTENC, RandomOverSampler
@@ -53,7 +53,7 @@ def oversample(
         new_x[table.target] = list(new_y)
     return new_x.iloc[len(x) :].reset_index(drop=True)[list(table.rows.columns)]
 
-# %% ../../nbs/related/03b_rare.ipynb #6bc36a72
+# %% ../../nbs/related/03b_rare.ipynb #9a8bdd54
 def class_scores(
     y,  # (N,) truth, True for the class of interest
     predicted,  # (N,) predictions
@@ -99,7 +99,7 @@ def group_errors(
         "difference": float(minority - majority),
     }
 
-# %% ../../nbs/related/03b_rare.ipynb #467241ef
+# %% ../../nbs/related/03b_rare.ipynb #cfc964e6
 def attribute_groups(
     table: Table,  # real test rows
     column: str,  # an attribute
@@ -113,7 +113,7 @@ def attribute_groups(
         values = high.map({True: "high", False: "low"})
     return [f"{v}, {c}" for v, c in zip(values, table.rows[table.target], strict=True)]
 
-# %% ../../nbs/related/03b_rare.ipynb #c71b7378
+# %% ../../nbs/related/03b_rare.ipynb #09dcb425
 KINDS_OF_ARMS = ("logistic", "forest", "boosting")
 
 
@@ -131,16 +131,16 @@ def arm_scores(
     import pandas as pd
     from sklearn.metrics import roc_auc_score
 
-    judge = Judge(train, test)
+    trial = Trial(train, test)
     groups = attribute_groups(test, column)
     numbers = {}
     for name, added in arms.items():
         rows = train.rows if added is None else pd.concat([train.rows, added], ignore_index=True)
         found = []
         for kind in kinds:
-            p = judge.probabilities(judge.fit(rows, kind, seed))
-            both = class_scores(judge.test_y, p > 0.5) | {"auc": roc_auc_score(judge.test_y, p)}
-            found.append(both | group_errors(judge.test_y, p > 0.5, groups, rare))
+            p = trial.probabilities(trial.fit(rows, kind, seed))
+            both = class_scores(trial.test_y, p > 0.5) | {"auc": roc_auc_score(trial.test_y, p)}
+            found.append(both | group_errors(trial.test_y, p > 0.5, groups, rare))
         numbers |= {f"{name}/{s}": float(np.mean([f[s] for f in found])) for s in found[0]}
     return numbers
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/00b_tables.ipynb #7ce69014
+# %% ../../nbs/related/00b_tables.ipynb #27ee19e7
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core import check
 
-# %% ../../nbs/related/00b_tables.ipynb #74044946
+# %% ../../nbs/related/00b_tables.ipynb #2b052e7a
 @dataclass(frozen=True)
 class Table:
     "Rows with one column to predict; columns of text are categories, all others numbers."
@@ -51,7 +51,7 @@ class Table:
         other = [c for c in self.rows[self.target].unique() if c != self.positive]
         return [self.positive, *other]
 
-# %% ../../nbs/related/00b_tables.ipynb #f047abce
+# %% ../../nbs/related/00b_tables.ipynb #9a7bda0c
 OCCUPATIONS = {
     1: "student",
     2: "farming",
@@ -85,7 +85,7 @@ def fair_table(
     rows["affair"] = yes.map({True: "yes", False: "no"})
     return Table("fair", rows, "affair", "yes", SURVEY)
 
-# %% ../../nbs/related/00b_tables.ipynb #71224764
+# %% ../../nbs/related/00b_tables.ipynb #04ffca2d
 def read_table(
     path: str | Path,  # a CSV file with a header
     target: str,  # the column to predict
@@ -105,7 +105,7 @@ def read_table(
     rows[target] = rows[target].astype(str)
     return Table(path.stem, rows, target, positive, {c: c for c in rows if c != target})
 
-# %% ../../nbs/related/00b_tables.ipynb #d657c8e1
+# %% ../../nbs/related/00b_tables.ipynb #bfd36e4d
 def split_table(
     table: Table,  # to be split
     seed: int,  # of the split
@@ -127,7 +127,7 @@ def split_table(
     )
     return tuple(replace(table, rows=part.reset_index(drop=True)) for part in parts)
 
-# %% ../../nbs/related/00b_tables.ipynb #eeb8d2cd
+# %% ../../nbs/related/00b_tables.ipynb #c38d5bd2
 def classifiers(
     seed: int,  # of those that draw
 ) -> dict:  # name -> a classifier of scikit-learn
@@ -152,11 +152,11 @@ def classifiers(
     }
 
 
-KINDS = ("logistic", "bayes", "neighbours", "tree", "forest", "boosting", "mlp")
+CLASSIFIERS = ("logistic", "bayes", "neighbours", "tree", "forest", "boosting", "mlp")
 
 
-def train_classifier(
-    kind: str,  # one of `KINDS`
+def fit_classifier(
+    kind: str,  # one of `CLASSIFIERS`
     x,  # (N, D) features
     y,  # (N,) truth
     seed: int = 0,  # of classifiers that draw
@@ -166,13 +166,13 @@ def train_classifier(
 
     from sklearn.exceptions import ConvergenceWarning
 
-    check(kind in KINDS, "kind", kind, f"one of {', '.join(KINDS)}")
+    check(kind in CLASSIFIERS, "kind", kind, f"one of {', '.join(CLASSIFIERS)}")
     check(0 < y.mean() < 1, "y", float(y.mean()), "labels of both classes")
     with warnings.catch_warnings():  # the perceptron takes a fixed number of passes
         warnings.simplefilter("ignore", ConvergenceWarning)
         return classifiers(seed)[kind].fit(x, y)
 
-# %% ../../nbs/related/00b_tables.ipynb #0d25918f
+# %% ../../nbs/related/00b_tables.ipynb #ceec5df8
 def encoder(
     table: Table,  # real training rows: their categories count
 ):  # a fitted ColumnTransformer
@@ -187,7 +187,7 @@ def encoder(
     return ColumnTransformer(both).fit(table.rows[table.features])
 
 
-class Judge:
+class Trial:
     "Trains classifiers on any rows of a table's form, and applies them to its real test rows."
 
     def __init__(self, train: Table, test: Table):
@@ -203,7 +203,7 @@ class Judge:
 
     def fit(self, rows, kind: str = "boosting", seed: int = 0):
         "A classifier of some kind, trained on rows."
-        return train_classifier(kind, *self.arrays(rows), seed)
+        return fit_classifier(kind, *self.arrays(rows), seed)
 
     def probabilities(self, model, x=None):  # (N,)
         "Probability of the class of interest, on the real test rows unless others are given."

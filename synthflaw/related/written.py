@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/03c_written.ipynb #f378cf1e
+# %% ../../nbs/related/03c_written.ipynb #04a84538
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..data.asking import Chunk
 from ..data.engines import LocalEngine, Reply, Request
 from .tables import Table
 
-# %% ../../nbs/related/03c_written.ipynb #6d0e86b2
+# %% ../../nbs/related/03c_written.ipynb #fbcae75a
 class RuleEngine:
     "Answers by a rule, with no language model."
 
@@ -56,7 +56,7 @@ def open_engine(
     tokenizer.chat_template = "{{ messages[0]['content'] }}"  # continue, and do not chat
     return LocalEngine((model, tokenizer), 16, max_new_tokens, temperature, seed=seed, prefix="")
 
-# %% ../../nbs/related/03c_written.ipynb #f9a30c3d
+# %% ../../nbs/related/03c_written.ipynb #50773059
 def objection(
     table: Table,  # real rows
     fields: dict,  # column -> text
@@ -93,7 +93,7 @@ def as_rows(
             rows[column] = rows[column].astype(float)
     return rows
 
-# %% ../../nbs/related/03c_written.ipynb #1116473c
+# %% ../../nbs/related/03c_written.ipynb #007ef520
 @dataclass
 class Written:
     "What an engine wrote."
@@ -128,7 +128,7 @@ def share_copied(
     hits = [row in there for row in rows[columns].itertuples(index=False, name=None)]
     return sum(hits) / max(1, len(hits))
 
-# %% ../../nbs/related/03c_written.ipynb #6a5c335e
+# %% ../../nbs/related/03c_written.ipynb #d0b423c8
 def write_rows(
     table: Table,  # real rows
     prompts: Sequence[str],  # one a request
