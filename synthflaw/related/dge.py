@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/06_dge.ipynb #74cad96b
+# %% ../../nbs/related/06_dge.ipynb #cd87c5a7
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from .frame import System, gain_over, mean_over
 from .generators import TableVae, TopicTexts
 from .tables import CLASSIFIERS, Trial, fair_table, fit_classifier, split_table
 
-# %% ../../nbs/related/06_dge.ipynb #6137a797
+# %% ../../nbs/related/06_dge.ipynb #c9392396
 SYSTEM = System(
     name="dge",
     title="Deep generative ensemble",
@@ -32,7 +32,7 @@ SYSTEM = System(
     headline="AUC, K generators − as many models on one set",
 )
 
-# %% ../../nbs/related/06_dge.ipynb #b86c0506
+# %% ../../nbs/related/06_dge.ipynb #99908995
 def mean_and_spread(
     p,  # (K, N) probabilities, one row a model
 ) -> tuple:  # (N,), (N,)
@@ -40,7 +40,7 @@ def mean_and_spread(
     check(len(p) >= 2, "K", len(p), "at least 2: one model has no spread")
     return p.mean(0), p.std(0)
 
-# %% ../../nbs/related/06_dge.ipynb #897e8d6f
+# %% ../../nbs/related/06_dge.ipynb #b093410d
 def calibration_error(
     y,  # (N,) truth
     p,  # (N,) probability of True
@@ -72,7 +72,7 @@ def prediction_scores(
         "ece": calibration_error(y, p),
     }
 
-# %% ../../nbs/related/06_dge.ipynb #6717dc21
+# %% ../../nbs/related/06_dge.ipynb #53e1a162
 @dataclass(frozen=True)
 class Task:
     "Real rows, K synthetic sets, and classifiers."
@@ -99,7 +99,7 @@ class Task:
         models = [self.fit(*s, seed=derive_seed(seed, k)) for k, s in enumerate(sets)]
         return np.stack([m.predict_proba(self.test[0])[:, 1] for m in models])
 
-# %% ../../nbs/related/06_dge.ipynb #bc52075a
+# %% ../../nbs/related/06_dge.ipynb #6d8f20f8
 def table_task(
     seed: int,  # of the split and of the generators
     k: int,  # generators
@@ -147,7 +147,7 @@ def text_task(
     test = (np.log1p(x[n : n + n_test]), y[n : n + n_test])
     return Task((np.log1p(x[:n]), y[:n]), test, sets)
 
-# %% ../../nbs/related/06_dge.ipynb #6c6a99d4
+# %% ../../nbs/related/06_dge.ipynb #e83c37b7
 def errors_found(
     y,  # (N,) truth
     p,  # (K, N) probabilities
@@ -186,7 +186,7 @@ def prediction_arms(
     scores["one set, K models"]["errors found"] = errors_found(y, same)
     return {f"{arm}/{s}": v for arm, found in scores.items() for s, v in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #f447eefa
+# %% ../../nbs/related/06_dge.ipynb #5329bd27
 def places_of(
     task: Task,  # with K sets
     i: int,  # the generator
@@ -233,7 +233,7 @@ def evaluation_arms(
             found[f"{way}/lost"].append(truth.max() - truth[value[way].argmax()])
     return {name: float(np.nanmean(values)) for name, values in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #f8c1f000
+# %% ../../nbs/related/06_dge.ipynb #0af0ace0
 def run(
     seed: int,  # of splits, generators and models
     quick: bool = False,  # a twin in seconds
@@ -291,7 +291,7 @@ def summarize(
             cells[key] = mean_over(rows, key)
     return cells
 
-# %% ../../nbs/related/06_dge.ipynb #4d465cd8
+# %% ../../nbs/related/06_dge.ipynb #4593a2e0
 def _dots(ax, rows, keys, labels):
     "Means with intervals, one a line."
     cells = [mean_over(rows, key) for key in keys]

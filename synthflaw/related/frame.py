@@ -18,7 +18,7 @@ from typing import Any
 
 from ..core import check, read_json, record_path, write_json, write_text
 from ..page import render, save_figure, theme
-from ..runs import RunFolder, provenance
+from ..runs import RunFolder
 from ..stats import minimum_detectable_effect, paired_contrast, seed_cell, show_cell
 
 # %% ../../nbs/related/00_frame.ipynb #3efcbd6a
@@ -192,7 +192,7 @@ def run_system(
         "seen": headline_sentence(module.SYSTEM, cells[module.SYSTEM.headline]),
         "cells": cells,
         "rows": rows,
-        "provenance": provenance(1),
+        "provenance": read_json(run / "manifest.json")["provenance"],
     }
     theme()
     save_figure(module.figure(rows), run / "figure.png")
