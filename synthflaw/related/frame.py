@@ -23,6 +23,7 @@ from ..stats import minimum_detectable_effect, paired_contrast, seed_cell, show_
 
 # %% ../../nbs/related/00_frame.ipynb #3efcbd6a
 NAMES = ("reversegen", "ratio", "subjectivity", "opal", "epic", "dge", "cafe", "dealio")
+TEN = ("dynamics", "weighting", *NAMES)  # with the two that are commands of their own
 BADGES = ("faithful", "simplified", "variant")  # nothing changed; something left out; changed
 
 
@@ -202,9 +203,9 @@ def run_system(
 
 
 def recorded_system(
-    name: str,  # one of `NAMES`
+    name: str,  # one of `TEN`
 ) -> dict | None:  # what `run_system` returned, or None if nothing is recorded
     "The recorded run of a system."
-    check(name in NAMES, "name", name, f"one of {', '.join(NAMES)}")
+    check(name in TEN, "name", name, f"one of {', '.join(TEN)}")
     path = record_path("related", f"{name}.json")
     return read_json(path) if path.exists() else None
