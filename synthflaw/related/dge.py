@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/06_dge.ipynb #cd87c5a7
+# %% ../../nbs/related/06_dge.ipynb #23fb4de5
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from .frame import System, gain_over, mean_over
 from .generators import TableVae, TopicTexts
 from .tables import CLASSIFIERS, Trial, fair_table, fit_classifier, split_table
 
-# %% ../../nbs/related/06_dge.ipynb #c9392396
+# %% ../../nbs/related/06_dge.ipynb #4790600b
 SYSTEM = System(
     name="dge",
     title="Deep generative ensemble",
@@ -32,7 +32,7 @@ SYSTEM = System(
     headline="AUC, K generators − as many models on one set",
 )
 
-# %% ../../nbs/related/06_dge.ipynb #99908995
+# %% ../../nbs/related/06_dge.ipynb #00d71d7a
 def mean_and_spread(
     p,  # (K, N) probabilities, one row a model
 ) -> tuple:  # (N,), (N,)
@@ -40,7 +40,7 @@ def mean_and_spread(
     check(len(p) >= 2, "K", len(p), "at least 2: one model has no spread")
     return p.mean(0), p.std(0)
 
-# %% ../../nbs/related/06_dge.ipynb #b093410d
+# %% ../../nbs/related/06_dge.ipynb #1323c192
 def calibration_error(
     y,  # (N,) truth
     p,  # (N,) probability of True
@@ -72,7 +72,7 @@ def prediction_scores(
         "ece": calibration_error(y, p),
     }
 
-# %% ../../nbs/related/06_dge.ipynb #53e1a162
+# %% ../../nbs/related/06_dge.ipynb #e0bc9f19
 @dataclass(frozen=True)
 class Task:
     "Real rows, K synthetic sets, and classifiers."
@@ -99,7 +99,7 @@ class Task:
         models = [self.fit(*s, seed=derive_seed(seed, k)) for k, s in enumerate(sets)]
         return np.stack([m.predict_proba(self.test[0])[:, 1] for m in models])
 
-# %% ../../nbs/related/06_dge.ipynb #6d8f20f8
+# %% ../../nbs/related/06_dge.ipynb #83e50e4b
 def table_task(
     seed: int,  # of the split and of the generators
     k: int,  # generators
@@ -147,7 +147,7 @@ def text_task(
     test = (np.log1p(x[n : n + n_test]), y[n : n + n_test])
     return Task((np.log1p(x[:n]), y[:n]), test, sets)
 
-# %% ../../nbs/related/06_dge.ipynb #e83c37b7
+# %% ../../nbs/related/06_dge.ipynb #b0fc5e8f
 def errors_found(
     y,  # (N,) truth
     p,  # (K, N) probabilities
@@ -160,6 +160,16 @@ def errors_found(
     return float(roc_auc_score(wrong, spread)) if 0 < wrong.mean() < 1 else 0.5
 
 
+SAME = 3  # sets that the fair control is averaged over
+
+
+def mean_scores(
+    found: list[dict],  # scores of several predictions
+) -> dict:  # the same names
+    "The mean of each score."
+    return {name: sum(f[name] for f in found) / len(found) for name in found[0]}
+
+
 def prediction_arms(
     task: Task,  # with K sets
     sizes: tuple = (5, 10),  # smaller ensembles, where there are as many sets
@@ -170,23 +180,22 @@ def prediction_arms(
 
     y, k = task.test[1], len(task.sets)
     every = task.ensemble(task.sets, seed)  # (K, M)
-    same = task.ensemble([task.sets[0]] * k, seed)
+    same = [task.ensemble([one] * k, seed) for one in task.sets[:SAME]]  # (SAME, K, M)
     joined = tuple(np.concatenate(part) for part in zip(*task.sets, strict=True))
     arms = {
         "oracle": task.ensemble([task.real] * k, seed).mean(0),
-        "one set, K models": same.mean(0),
         "all sets in one": task.ensemble([joined], seed)[0],
         "K generators": every.mean(0),
     }
     arms |= {f"{size} generators": every[:size].mean(0) for size in sizes if size < k}
     scores = {name: prediction_scores(y, p) for name, p in arms.items()}
-    singles = [prediction_scores(y, p) for p in every]
-    scores["one set, one model"] = {s: float(np.mean([r[s] for r in singles])) for s in singles[0]}
+    scores["one set, one model"] = mean_scores([prediction_scores(y, p) for p in every])
+    alone = [prediction_scores(y, p.mean(0)) | {"errors found": errors_found(y, p)} for p in same]
+    scores["one set, K models"] = mean_scores(alone)
     scores["K generators"]["errors found"] = errors_found(y, every)
-    scores["one set, K models"]["errors found"] = errors_found(y, same)
     return {f"{arm}/{s}": v for arm, found in scores.items() for s, v in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #5329bd27
+# %% ../../nbs/related/06_dge.ipynb #875bd413
 def places_of(
     task: Task,  # with K sets
     i: int,  # the generator
@@ -233,7 +242,7 @@ def evaluation_arms(
             found[f"{way}/lost"].append(truth.max() - truth[value[way].argmax()])
     return {name: float(np.nanmean(values)) for name, values in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #0af0ace0
+# %% ../../nbs/related/06_dge.ipynb #f8a8fda1
 def run(
     seed: int,  # of splits, generators and models
     quick: bool = False,  # a twin in seconds
@@ -291,7 +300,7 @@ def summarize(
             cells[key] = mean_over(rows, key)
     return cells
 
-# %% ../../nbs/related/06_dge.ipynb #4593a2e0
+# %% ../../nbs/related/06_dge.ipynb #d98412da
 def _dots(ax, rows, keys, labels):
     "Means with intervals, one a line."
     cells = [mean_over(rows, key) for key in keys]
