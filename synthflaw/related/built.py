@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/08b_built.ipynb #741a4f40
+# %% ../../nbs/related/08b_built.ipynb #dc238064
 from types import SimpleNamespace
 from typing import Any
 
 from .frame import System, gain_over, mean_over
 
-# %% ../../nbs/related/08b_built.ipynb #cf3f5a25
+# %% ../../nbs/related/08b_built.ipynb #3c9e8c1b
 WEIGHTING = System(
     name="weighting",
     title="IMP and DIMP loss",
@@ -42,7 +42,7 @@ DYNAMICS = System(
     headline="share of wrong labels, hard rows − random rows",
 )
 
-# %% ../../nbs/related/08b_built.ipynb #10f947ae
+# %% ../../nbs/related/08b_built.ipynb #963e01fd
 def _noisy(quick: bool) -> tuple:  # sentences, sizes of the sets
     "The task of `45_noisy`, at its size or smaller."
     from synthflaw.data.corpus import embedded_documents
@@ -83,7 +83,7 @@ def run_dynamics(
     sentences, sizes = _noisy(quick)
     return _flat(compare_selection(sentences, [seed], **sizes))
 
-# %% ../../nbs/related/08b_built.ipynb #7e6a31c0
+# %% ../../nbs/related/08b_built.ipynb #42fe2cb9
 def _all_cells(rows, headline, a, b, more):
     "The headline, further differences, and all numbers."
     cells = {headline: gain_over(rows, a, b)}
@@ -117,7 +117,7 @@ def dynamics_cells(
     }
     return _all_cells(rows, DYNAMICS.headline, "hard/wrong", "random/wrong", more)
 
-# %% ../../nbs/related/08b_built.ipynb #1e266cab
+# %% ../../nbs/related/08b_built.ipynb #af278434
 def _bars(rows, suffix, title, label):
     "A dot for each way, with its interval."
     import matplotlib.pyplot as plt
@@ -152,7 +152,7 @@ def dynamics_figure(
     title = f"Wrong labels among hard rows: {gain:+.3f} against random ones"
     return _bars(rows, "/wrong", title, "share of wrong labels among the rows kept")
 
-# %% ../../nbs/related/08b_built.ipynb #20b27c34
+# %% ../../nbs/related/08b_built.ipynb #fb124e69
 BUILT = {
     "weighting": SimpleNamespace(
         SYSTEM=WEIGHTING, run=run_weighting, summarize=weighting_cells, figure=weighting_figure

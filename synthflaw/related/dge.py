@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/06_dge.ipynb #23fb4de5
+# %% ../../nbs/related/06_dge.ipynb #5af72351
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from .frame import System, gain_over, mean_over
 from .generators import TableVae, TopicTexts
 from .tables import CLASSIFIERS, Trial, fair_table, fit_classifier, split_table
 
-# %% ../../nbs/related/06_dge.ipynb #4790600b
+# %% ../../nbs/related/06_dge.ipynb #21a6089f
 SYSTEM = System(
     name="dge",
     title="Deep generative ensemble",
@@ -32,7 +32,7 @@ SYSTEM = System(
     headline="AUC, K generators − as many models on one set",
 )
 
-# %% ../../nbs/related/06_dge.ipynb #00d71d7a
+# %% ../../nbs/related/06_dge.ipynb #44f12fd5
 def mean_and_spread(
     p,  # (K, N) probabilities, one row a model
 ) -> tuple:  # (N,), (N,)
@@ -40,7 +40,7 @@ def mean_and_spread(
     check(len(p) >= 2, "K", len(p), "at least 2: one model has no spread")
     return p.mean(0), p.std(0)
 
-# %% ../../nbs/related/06_dge.ipynb #1323c192
+# %% ../../nbs/related/06_dge.ipynb #2ed8c5d6
 def calibration_error(
     y,  # (N,) truth
     p,  # (N,) probability of True
@@ -72,7 +72,7 @@ def prediction_scores(
         "ece": calibration_error(y, p),
     }
 
-# %% ../../nbs/related/06_dge.ipynb #e0bc9f19
+# %% ../../nbs/related/06_dge.ipynb #3f036e91
 @dataclass(frozen=True)
 class Task:
     "Real rows, K synthetic sets, and classifiers."
@@ -99,7 +99,7 @@ class Task:
         models = [self.fit(*s, seed=derive_seed(seed, k)) for k, s in enumerate(sets)]
         return np.stack([m.predict_proba(self.test[0])[:, 1] for m in models])
 
-# %% ../../nbs/related/06_dge.ipynb #83e50e4b
+# %% ../../nbs/related/06_dge.ipynb #6d95bbf0
 def table_task(
     seed: int,  # of the split and of the generators
     k: int,  # generators
@@ -147,7 +147,7 @@ def text_task(
     test = (np.log1p(x[n : n + n_test]), y[n : n + n_test])
     return Task((np.log1p(x[:n]), y[:n]), test, sets)
 
-# %% ../../nbs/related/06_dge.ipynb #b0fc5e8f
+# %% ../../nbs/related/06_dge.ipynb #2dfddbcd
 def errors_found(
     y,  # (N,) truth
     p,  # (K, N) probabilities
@@ -195,7 +195,7 @@ def prediction_arms(
     scores["K generators"]["errors found"] = errors_found(y, every)
     return {f"{arm}/{s}": v for arm, found in scores.items() for s, v in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #875bd413
+# %% ../../nbs/related/06_dge.ipynb #068d355c
 def places_of(
     task: Task,  # with K sets
     i: int,  # the generator
@@ -242,7 +242,7 @@ def evaluation_arms(
             found[f"{way}/lost"].append(truth.max() - truth[value[way].argmax()])
     return {name: float(np.nanmean(values)) for name, values in found.items()}
 
-# %% ../../nbs/related/06_dge.ipynb #f8a8fda1
+# %% ../../nbs/related/06_dge.ipynb #152059e4
 def run(
     seed: int,  # of splits, generators and models
     quick: bool = False,  # a twin in seconds
@@ -300,7 +300,7 @@ def summarize(
             cells[key] = mean_over(rows, key)
     return cells
 
-# %% ../../nbs/related/06_dge.ipynb #d98412da
+# %% ../../nbs/related/06_dge.ipynb #947aefb1
 def _dots(ax, rows, keys, labels):
     "Means with intervals, one a line."
     cells = [mean_over(rows, key) for key in keys]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/05_epic.ipynb #53d7225f
+# %% ../../nbs/related/05_epic.ipynb #1d4a3aa2
 import random
 import string
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .rare import arm_scores, baseline_arms
 from .tables import Table, fair_table, read_table, split_table
 from .written import need_rows, objection, open_engine, share_copied, write_rows
 
-# %% ../../nbs/related/05_epic.ipynb #85d150d9
+# %% ../../nbs/related/05_epic.ipynb #ae53119b
 SYSTEM = System(
     name="epic",
     title="EPIC",
@@ -36,7 +36,7 @@ SYSTEM = System(
     headline="F1, rows of a language model − SMOTE",
 )
 
-# %% ../../nbs/related/05_epic.ipynb #379d46f0
+# %% ../../nbs/related/05_epic.ipynb #bd5fe279
 N_CODES = 26 * 36**2  # of three characters
 
 
@@ -72,7 +72,7 @@ def value_codes(
             codes[column][value] = code
     return codes
 
-# %% ../../nbs/related/05_epic.ipynb #a6a4b7ce
+# %% ../../nbs/related/05_epic.ipynb #4b328faa
 def csv_line(
     table: Table,  # for the order of columns
     row: Mapping,  # column -> value
@@ -115,7 +115,7 @@ def epic_prompts(
         prompts.append(text + header)
     return prompts
 
-# %% ../../nbs/related/05_epic.ipynb #c933bd21
+# %% ../../nbs/related/05_epic.ipynb #b58f9207
 def read_reply(
     table: Table,  # real rows
     codes: Mapping,  # column -> {value: code}
@@ -140,7 +140,7 @@ def read_reply(
             rows.append(row)
     return rows, rejects
 
-# %% ../../nbs/related/05_epic.ipynb #57f57ea8
+# %% ../../nbs/related/05_epic.ipynb #6f78a91d
 def recombine(
     prompt: str,  # of `epic_prompts`
     seed: int,  # of the drawing
@@ -160,7 +160,7 @@ def recombine(
             out.append(",".join(draw.choice(rows)[i] for i in range(len(rows[0]))))
     return "\n".join(out)
 
-# %% ../../nbs/related/05_epic.ipynb #962f0cc8
+# %% ../../nbs/related/05_epic.ipynb #0292e64b
 OPTIONS = {
     "engine": str,  # "rule", MODEL@URL, or a model; "smollm" if not given
     "train": str,  # CSV of real training rows
@@ -206,7 +206,7 @@ def survey_numbers(
     numbers |= {f"added {c}": int(counts.get(c, 0)) for c in train.classes}
     return numbers | {f"engine: {k}": v for k, v in written.account().items()}
 
-# %% ../../nbs/related/05_epic.ipynb #30e98dd5
+# %% ../../nbs/related/05_epic.ipynb #f1ad1795
 def take_rows(
     table: Table,  # for its target
     rows,  # a pandas DataFrame
@@ -258,7 +258,7 @@ def given_numbers(  # noqa: PLR0913
     arms = baseline_arms(real, counts, seed) | {"language model": rows}
     return numbers | arm_scores(real, held, arms, attribute, seed=seed)
 
-# %% ../../nbs/related/05_epic.ipynb #654c74d4
+# %% ../../nbs/related/05_epic.ipynb #d4984cdc
 def all_true(
     flags: Sequence,  # boolean columns
     rows,  # the rows that they are of
@@ -292,7 +292,7 @@ def run(
         numbers |= {f"given: {key}": value for key, value in mine.items()}
     return numbers
 
-# %% ../../nbs/related/05_epic.ipynb #a2d14d99
+# %% ../../nbs/related/05_epic.ipynb #c8a1614d
 MEASURES = {
     "f1": "F1",
     "balanced accuracy": "balanced accuracy",
@@ -323,7 +323,7 @@ def summarize(
             cells[key] = mean_over(rows, key)
     return cells
 
-# %% ../../nbs/related/05_epic.ipynb #7b437efd
+# %% ../../nbs/related/05_epic.ipynb #362557cf
 ARM_COLORS = {
     "original": "#7a7a7a",
     "duplication": "#e69f00",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/04_opal.ipynb #9332cf9c
+# %% ../../nbs/related/04_opal.ipynb #9b7470ce
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .rare import arm_scores, attribute_groups, baseline_arms
 from .tables import Table, fair_table, split_table
 from .written import objection, open_engine, write_rows
 
-# %% ../../nbs/related/04_opal.ipynb #776c724f
+# %% ../../nbs/related/04_opal.ipynb #2ca6f3ee
 SYSTEM = System(
     name="opal",
     title="OPAL",
@@ -35,7 +35,7 @@ SYSTEM = System(
     headline="error of rare groups, SMOTE − rows of a language model",
 )
 
-# %% ../../nbs/related/04_opal.ipynb #2632f470
+# %% ../../nbs/related/04_opal.ipynb #357c6139
 def sentence_of(
     row: Mapping,  # column -> value
 ) -> str:
@@ -70,7 +70,7 @@ def read_sentences(
             rows.append({c: fields[c] for c in table.rows.columns})
     return rows, rejects
 
-# %% ../../nbs/related/04_opal.ipynb #49983565
+# %% ../../nbs/related/04_opal.ipynb #ef1146fe
 ATTRIBUTE, CUT = "religious", 2.5  # above it: religious
 COMMON = ("low, yes", "high, no")
 RARE = ("high, yes", "low, no")
@@ -101,7 +101,7 @@ def spurious_tables(
     drawn = pd.concat(parts, ignore_index=True)
     return replace(pool, rows=drawn), test
 
-# %% ../../nbs/related/04_opal.ipynb #96601e6f
+# %% ../../nbs/related/04_opal.ipynb #11c39d05
 OPAL_ASK = (
     "You are a statistician who knows surveys about marriage. Below are records of one survey.\n"
     "{about}\n"
@@ -137,7 +137,7 @@ def opal_prompts(  # noqa: PLR0913
         prompts.append(OPAL_ASK.format(about=about, n=asked, rows="\n".join(lines)))
     return prompts
 
-# %% ../../nbs/related/04_opal.ipynb #a8ffd54f
+# %% ../../nbs/related/04_opal.ipynb #ae084c61
 def recombine_sentences(
     prompt: str,  # of `opal_prompts`
     seed: int,  # of the drawing
@@ -157,7 +157,7 @@ def recombine_sentences(
         lines.append(sentence_of(row))
     return "\n".join(lines)
 
-# %% ../../nbs/related/04_opal.ipynb #1bd6ed83
+# %% ../../nbs/related/04_opal.ipynb #b9bf55a2
 def two_steps(
     there: Mapping[str, int],  # group -> training rows
     made: Mapping[str, int],  # group -> written rows
@@ -168,7 +168,7 @@ def two_steps(
     left = {g: made.get(g, 0) - balance[g] for g in there}
     return balance, dict.fromkeys(there, min(left.values()))
 
-# %% ../../nbs/related/04_opal.ipynb #2ebc2121
+# %% ../../nbs/related/04_opal.ipynb #79ba28b5
 def rows_by_group(
     rows,  # a pandas DataFrame of written rows
     table: Table,  # whose groups count
@@ -195,7 +195,7 @@ def taken(
     ]
     return pd.concat(chosen, ignore_index=True)
 
-# %% ../../nbs/related/04_opal.ipynb #9d28c68a
+# %% ../../nbs/related/04_opal.ipynb #fe59f012
 OPTIONS = {"engine": str}  # "rule", MODEL@URL, or a model; "smollm" if not given
 
 
@@ -248,7 +248,7 @@ def run(
     numbers |= {f"added {group}": n for group, n in balance.items()}
     return numbers | {f"engine: {k}": v for k, v in written.account().items()}
 
-# %% ../../nbs/related/04_opal.ipynb #7dc5e450
+# %% ../../nbs/related/04_opal.ipynb #fd3b8563
 MEASURES = {
     "minority error": "error of rare groups",
     "majority error": "error of common groups",
@@ -279,7 +279,7 @@ def summarize(
             cells[key] = mean_over(rows, key)
     return cells
 
-# %% ../../nbs/related/04_opal.ipynb #fb990b29
+# %% ../../nbs/related/04_opal.ipynb #101054d1
 def figure(
     rows: list[dict],  # one a seed
 ) -> Any:  # a matplotlib figure
