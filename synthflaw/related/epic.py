@@ -188,16 +188,16 @@ def survey_numbers(
     "Rows for the survey by an engine, by the rule, and by both baselines."
     train, test = split_table(short_survey(), seed, 600, 3000)
     codes = value_codes(train, seed)
-    n, sets, group = (6, 1, 5) if quick else (16, 2, 6)
+    n, sets, group = (6, 1, 5) if quick else (12, 2, 5)
     prompts = epic_prompts(train, codes, seed, n, sets, group)
 
     def read(text):
         return read_reply(train, codes, text)
 
-    asked = open_engine(engine, recombine, 128, 0.7, derive_seed(seed, "sampling"))
+    asked = open_engine(engine, recombine, 112, 0.7, derive_seed(seed, "sampling"))
     written = write_rows(train, prompts, asked, read, seed)
     counts = need_rows(written, train)
-    rule = write_rows(train, prompts, open_engine("rule", recombine, 128, 0.7), read, seed)
+    rule = write_rows(train, prompts, open_engine("rule", recombine, 112, 0.7), read, seed)
     arms = baseline_arms(train, counts, seed)
     arms["recombined"] = take_rows(train, rule.rows, counts)
     arms["language model"] = written.rows

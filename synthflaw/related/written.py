@@ -52,7 +52,7 @@ def open_engine(
         return EndpointEngine(model, url, **options)
     from synthflaw.lm.model import load_lm
 
-    model, tokenizer = load_lm(name, "cpu", "float32")
+    model, tokenizer = load_lm(name, "cpu")
     tokenizer.chat_template = "{{ messages[0]['content'] }}"  # continue, and do not chat
     return LocalEngine((model, tokenizer), 16, max_new_tokens, temperature, seed=seed, prefix="")
 
