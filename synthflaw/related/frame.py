@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..core import check, read_json, record_path, write_json, write_text
+from ..core import check, fingerprint, read_json, record_path, write_json, write_text
 from ..page import render, save_figure, theme
 from ..runs import RunFolder
 from ..stats import minimum_detectable_effect, paired_contrast, seed_cell, show_cell
@@ -137,6 +137,19 @@ def check_cells(
         whole = isinstance(cell, dict) and {"mean", "ci95", "ci_kind", "n"} <= cell.keys()
         check(whole, "cells", name, "cells with mean, ci95, ci_kind and n")
 
+# %% ../../nbs/related/00_frame.ipynb #d321dda2
+def shown_options(
+    options: dict,  # of a system's `run`
+) -> dict:  # the same, files by name and hash
+    "Options as a record shows them."
+    shown = {}
+    for name, value in options.items():
+        file = isinstance(value, str) and value and Path(value).is_file()
+        if file:
+            value = f"{Path(value).name} ({fingerprint(Path(value).read_text())})"
+        shown[name] = value
+    return shown
+
 # %% ../../nbs/related/00_frame.ipynb #15951352
 def write_system_page(
     out: Path,  # folder with figure.png
@@ -180,7 +193,8 @@ def run_system(
     seeds = (2 if quick else 5) if seeds is None else seeds
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     check(len(seeds) >= 2, "seeds", seeds, "at least 2 seeds: one has no interval")
-    run = RunFolder(out, {"system": module.SYSTEM.name, "quick": quick, "options": options})
+    shown = shown_options(options)
+    run = RunFolder(out, {"system": module.SYSTEM.name, "quick": quick, "options": shown})
     rows = seed_rows(module, run, seeds, quick, options, show)
     cells = module.summarize(rows)
     check_cells(cells, module.SYSTEM.headline)
@@ -189,7 +203,7 @@ def run_system(
         "system": asdict(module.SYSTEM),
         "quick": quick,
         "seeds": seeds,
-        "options": options,
+        "options": shown,
         "seen": headline_sentence(module.SYSTEM, cells[module.SYSTEM.headline]),
         "cells": cells,
         "rows": rows,
