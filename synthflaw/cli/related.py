@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/cli/12b_related.ipynb #3df3978c
+# %% ../../nbs/cli/12b_related.ipynb #a6ed4845
 import sys
-from pathlib import Path
 
 from .options import option, out_option, parse_changes
 from ..related.frame import NAMES, load_system, run_system
 
-# %% ../../nbs/cli/12b_related.ipynb #2e1a5f5b
+# %% ../../nbs/cli/12b_related.ipynb #12df047d
 def add_related(
     sub,  # the subparsers of `build_parser`
 ) -> None:

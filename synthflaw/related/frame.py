@@ -16,13 +16,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..core import check, read_json, record_path, write_json, write_text
+from ..core import check, fingerprint, read_json, record_path, write_json, write_text
 from ..page import render, save_figure, theme
-from ..runs import RunFolder, provenance
+from ..runs import RunFolder
 from ..stats import minimum_detectable_effect, paired_contrast, seed_cell, show_cell
 
 # %% ../../nbs/related/00_frame.ipynb #3efcbd6a
 NAMES = ("reversegen", "ratio", "subjectivity", "opal", "epic", "dge", "cafe", "dealio")
+TEN = ("dynamics", "weighting", *NAMES)  # with the two that are commands of their own
 BADGES = ("faithful", "simplified", "variant")  # nothing changed; something left out; changed
 
 
@@ -136,6 +137,19 @@ def check_cells(
         whole = isinstance(cell, dict) and {"mean", "ci95", "ci_kind", "n"} <= cell.keys()
         check(whole, "cells", name, "cells with mean, ci95, ci_kind and n")
 
+# %% ../../nbs/related/00_frame.ipynb #d321dda2
+def shown_options(
+    options: dict,  # of a system's `run`
+) -> dict:  # the same, files by name and hash
+    "Options as a record shows them."
+    shown = {}
+    for name, value in options.items():
+        file = isinstance(value, str) and value and Path(value).is_file()
+        if file:
+            value = f"{Path(value).name} ({fingerprint(Path(value).read_text())})"
+        shown[name] = value
+    return shown
+
 # %% ../../nbs/related/00_frame.ipynb #15951352
 def write_system_page(
     out: Path,  # folder with figure.png
@@ -179,7 +193,8 @@ def run_system(
     seeds = (2 if quick else 5) if seeds is None else seeds
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     check(len(seeds) >= 2, "seeds", seeds, "at least 2 seeds: one has no interval")
-    run = RunFolder(out, {"system": module.SYSTEM.name, "quick": quick, "options": options})
+    shown = shown_options(options)
+    run = RunFolder(out, {"system": module.SYSTEM.name, "quick": quick, "options": shown})
     rows = seed_rows(module, run, seeds, quick, options, show)
     cells = module.summarize(rows)
     check_cells(cells, module.SYSTEM.headline)
@@ -188,11 +203,11 @@ def run_system(
         "system": asdict(module.SYSTEM),
         "quick": quick,
         "seeds": seeds,
-        "options": options,
+        "options": shown,
         "seen": headline_sentence(module.SYSTEM, cells[module.SYSTEM.headline]),
         "cells": cells,
         "rows": rows,
-        "provenance": provenance(1),
+        "provenance": read_json(run / "manifest.json")["provenance"],
     }
     theme()
     save_figure(module.figure(rows), run / "figure.png")
@@ -202,9 +217,9 @@ def run_system(
 
 
 def recorded_system(
-    name: str,  # one of `NAMES`
+    name: str,  # one of `TEN`
 ) -> dict | None:  # what `run_system` returned, or None if nothing is recorded
     "The recorded run of a system."
-    check(name in NAMES, "name", name, f"one of {', '.join(NAMES)}")
+    check(name in TEN, "name", name, f"one of {', '.join(TEN)}")
     path = record_path("related", f"{name}.json")
     return read_json(path) if path.exists() else None
