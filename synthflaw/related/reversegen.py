@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/01_reversegen.ipynb #cd876203
+# %% ../../nbs/related/01_reversegen.ipynb #1cb9ac12
 import copy
 import random
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ from synthflaw.train.trainer import TrainSettings
 from synthflaw.unlearn.rows import UnlearnSettings
 from synthflaw.unlearn.unlearn import unlearn
 
-# %% ../../nbs/related/01_reversegen.ipynb #1466e6ec
+# %% ../../nbs/related/01_reversegen.ipynb #23a08d61
 SYSTEM = System(
     name="reversegen",
     title="ReverseGen",
@@ -58,7 +58,7 @@ SYSTEM = System(
     headline="share of proposals that fail, last round − round 0",
 )
 
-# %% ../../nbs/related/01_reversegen.ipynb #433af2ed
+# %% ../../nbs/related/01_reversegen.ipynb #f83f7872
 @dataclass(frozen=True)
 class Sizes:
     "How much of everything."
@@ -129,7 +129,7 @@ def answer_with(
     "Greedy answers."
     return [g.text for g in generate(*lm, list(prompts), max_new_tokens=sizes.answer)]
 
-# %% ../../nbs/related/01_reversegen.ipynb #9bd1834a
+# %% ../../nbs/related/01_reversegen.ipynb #21f5c57e
 def sample_proposals(
     lm: tuple,  # the proposer
     instructions: Sequence[str],  # to show in lists
@@ -200,7 +200,7 @@ def search_failures(  # noqa: PLR0913
 
 DPO_RATE = 2e-4  # of RMSprop; the published 5e-5 is for a model of billions of parameters
 
-# %% ../../nbs/related/01_reversegen.ipynb #61891235
+# %% ../../nbs/related/01_reversegen.ipynb #1437413b
 def good_answers(
     rows: Sequence[dict],  # from `parse_instruction`
     documents: Sequence[Document],  # for natural text
@@ -248,7 +248,7 @@ def trained_on(
     result = sft(copied, lm[1], list(rows), settings)
     return (result.model, lm[1]), result.tokens
 
-# %% ../../nbs/related/01_reversegen.ipynb #de76b7c8
+# %% ../../nbs/related/01_reversegen.ipynb #90646db9
 def _proposer(seed, docs, sizes, quick):
     "A warmed-up proposer and the instructions for its lists."
     n = 60 if quick else 500

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/03_subjectivity.ipynb #c956b8fe
+# %% ../../nbs/related/03_subjectivity.ipynb #37500704
 import ast
 import random
 import re
@@ -24,7 +24,7 @@ from synthflaw.core import check, derive_seed
 from synthflaw.lm.model import generate, load_lm
 from synthflaw.related.frame import System, gain_over, mean_over
 
-# %% ../../nbs/related/03_subjectivity.ipynb #99dff21f
+# %% ../../nbs/related/03_subjectivity.ipynb #0fd9d8cd
 SYSTEM = System(
     name="subjectivity",
     title="Subjectivity",
@@ -41,7 +41,7 @@ SYSTEM = System(
     headline="few-shot: gap on strength − gap on polarity",
 )
 
-# %% ../../nbs/related/03_subjectivity.ipynb #2322dbf1
+# %% ../../nbs/related/03_subjectivity.ipynb #4e49b4a6
 @dataclass(frozen=True)
 class Rated:
     "A word, its label in a task, and how far raters agree."
@@ -77,7 +77,7 @@ def strength(
 
 TASKS = {"polarity": polarity, "strength": strength}
 
-# %% ../../nbs/related/03_subjectivity.ipynb #52cf7e4b
+# %% ../../nbs/related/03_subjectivity.ipynb #caa55b56
 @lru_cache(maxsize=1)
 def lexicon() -> tuple[tuple[str, tuple[int, ...]], ...]:  # words with their ten ratings
     "The rated words of vaderSentiment, without emoticons."
@@ -105,7 +105,7 @@ def rated_words(
             out.append(Rated(word, label, share))
     return out
 
-# %% ../../nbs/related/03_subjectivity.ipynb #adb6672b
+# %% ../../nbs/related/03_subjectivity.ipynb #0b76292c
 MEANS = {
     "polarity": ("a negative feeling or a bad thing", "a positive feeling or a good thing"),
     "strength": ("a mild and weak feeling", "a very strong and extreme feeling"),
@@ -171,7 +171,7 @@ def stand_in(prompts: Sequence[str], seed: int) -> list[str]:
         out.append(" " + "\n- ".join(rng.sample(known[kind].split(), 5)))
     return out
 
-# %% ../../nbs/related/03_subjectivity.ipynb #d518befc
+# %% ../../nbs/related/03_subjectivity.ipynb #b16d1f21
 def piece_features(
     words: Sequence[str],  # N words
 ) -> np.ndarray:  # (N, 512)
@@ -218,7 +218,7 @@ def balanced(
     check(n > 0, "rows", [len(p) for p in parts], "rows of both classes")
     return [r for part in parts for r in rng.sample(part, n)]
 
-# %% ../../nbs/related/03_subjectivity.ipynb #49a52f35
+# %% ../../nbs/related/03_subjectivity.ipynb #03895590
 AGREED = 0.9  # share of raters
 
 
