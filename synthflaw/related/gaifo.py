@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07c_gaifo.ipynb #77a2c476
+# %% ../../nbs/related/07c_gaifo.ipynb #38f8c669
 from dataclasses import dataclass, field
 from importlib import import_module
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from synthflaw.core import check, derive_seed
 
-# %% ../../nbs/related/07c_gaifo.ipynb #4775658b
+# %% ../../nbs/related/07c_gaifo.ipynb #366d8b42
 class PointMass:
     "A mass in the plane with friction, and noise in its velocity."
 
@@ -79,7 +79,7 @@ class Pendulum:
             rewards.append(r)
         return np.stack(states, 1), np.stack(actions, 1), np.stack(rewards, 1)
 
-# %% ../../nbs/related/07c_gaifo.ipynb #0ff7cc46
+# %% ../../nbs/related/07c_gaifo.ipynb #bcb7a42c
 @dataclass
 class Scale:
     "Where doing nothing and the expert stand on a task."
@@ -107,7 +107,7 @@ def make_scale(
     nothing = task.run(lambda t, x: np.zeros((len(x), task.n_action)), 50, rng)[2].sum(1).mean()
     return Scale(task, demos, float(nothing), float(many))
 
-# %% ../../nbs/related/07c_gaifo.ipynb #feb1e01a
+# %% ../../nbs/related/07c_gaifo.ipynb #df742c2e
 class Discriminator:
     "Tells transitions of the expert from those of the learner."
 
@@ -164,7 +164,7 @@ class Discriminator:
         value = torch.func.vmap(single)(pairs).detach().double().numpy()
         return mean, value, slope, hessian
 
-# %% ../../nbs/related/07c_gaifo.ipynb #b3cb66d9
+# %% ../../nbs/related/07c_gaifo.ipynb #4eceeb5a
 @dataclass
 class Progress:
     "What a learner scored after how many steps in the environment."
@@ -203,7 +203,16 @@ def imitate(
         seen.add(i * trials * task.steps, learner.scale.score(learner.mean, fresh))
     return seen
 
-# %% ../../nbs/related/07c_gaifo.ipynb #c4785f80
+# %% ../../nbs/related/07c_gaifo.ipynb #76555387
+def discriminator_of(
+    scale: Scale,  # task and demonstrations
+    first: np.ndarray,  # (N, T + 1, X) a learner's first trials
+    seed: int,  # of the learner
+) -> Discriminator:
+    "The discriminator that a learner starts with."
+    return Discriminator(scale.demos, first, derive_seed(seed, "discriminator"))
+
+
 def advantages(
     reward: torch.Tensor,  # (N, T)
     value: torch.Tensor,  # (N, T), of the states in which the rewards came
@@ -220,6 +229,15 @@ def advantages(
     return torch.stack(out[::-1], 1)
 
 
+def clipped_gain(
+    ratio: torch.Tensor,  # (B,) density of the actions now over that when they were taken
+    gain: torch.Tensor,  # (B,) advantages
+    clip: float = 0.2,  # how far the ratio counts
+) -> torch.Tensor:  # (B,)
+    "PPO's pessimistic gain: no reward for moving further than the clip."
+    return torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain)
+
+# %% ../../nbs/related/07c_gaifo.ipynb #335e118f
 @dataclass
 class Ppo:
     "A policy gradient on the discriminator's cost."
@@ -233,9 +251,9 @@ class Ppo:
         task = self.scale.task
         self.rng = np.random.default_rng(derive_seed(self.seed, task.name, "ppo"))
         torch.manual_seed(derive_seed(self.seed, "ppo"))
-        width = task.n_state
-        self.net = nn.Sequential(nn.Linear(width, 32), nn.Tanh(), nn.Linear(32, task.n_action))
-        self.value = nn.Sequential(nn.Linear(width + 1, 32), nn.Tanh(), nn.Linear(32, 1))
+        n_in, n_out = task.n_state, task.n_action
+        self.net = nn.Sequential(nn.Linear(n_in, 32), nn.Tanh(), nn.Linear(32, n_out))
+        self.value = nn.Sequential(nn.Linear(n_in + 1, 32), nn.Tanh(), nn.Linear(32, 1))
         self.log_sd = nn.Parameter(torch.full((task.n_action,), float(np.log(task.sd))))
         nn.init.zeros_(self.net[-1].weight)
         parts = [*self.net.parameters(), *self.value.parameters(), self.log_sd]
@@ -264,9 +282,7 @@ class Ppo:
 
     def improve(self, x, u):
         "One iteration from trials x (N, T + 1, X) and u (N, T, U)."
-        if self.disc is None:
-            seed = derive_seed(self.seed, "discriminator")
-            self.disc = Discriminator(self.scale.demos, x, seed)
+        self.disc = self.disc or discriminator_of(self.scale, x, self.seed)
         self.disc.update(x)
         reward = torch.tensor(-self.disc.cost(x), dtype=torch.float32)
         n, steps, _ = u.shape
@@ -284,9 +300,8 @@ class Ppo:
         for _ in range(self.epochs):
             for at in torch.randperm(len(s)).split(128):
                 ratio = (self._logp(s[at], act[at]) - old[at]).exp()
-                clipped = ratio.clamp(0.8, 1.2)
-                loss = -torch.minimum(ratio * gain[at], clipped * gain[at]).mean()
-                loss = loss + 0.5 * F.mse_loss(self.value(seen[at])[:, 0], target[at])
+                miss = F.mse_loss(self.value(seen[at])[:, 0], target[at])
+                loss = 0.5 * miss - clipped_gain(ratio, gain[at]).mean()
                 self.opt.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.opt.param_groups[0]["params"], 0.5)

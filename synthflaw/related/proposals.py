@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/00d_proposals.ipynb #bf4f2940
+# %% ../../nbs/related/00d_proposals.ipynb #40562943
 import copy
 import math
 import random
@@ -25,7 +25,7 @@ from synthflaw.evaluate.examples import REQUESTS
 from synthflaw.evaluate.families import FAMILIES
 from synthflaw.evaluate.judge import verdict
 
-# %% ../../nbs/related/00d_proposals.ipynb #0c167dcb
+# %% ../../nbs/related/00d_proposals.ipynb #5c1ef661
 def list_prompt(
     shown: Sequence[str],  # instructions
 ) -> str:  # the list, up to the number of the next
@@ -48,7 +48,7 @@ def list_rows(
         rows.append({"prompt": list_prompt(shown), "completion": last})
     return rows
 
-# %% ../../nbs/related/00d_proposals.ipynb #2179890b
+# %% ../../nbs/related/00d_proposals.ipynb #10c49c0f
 TAUGHT = ("lowercase", "capital", "quotation", "title")  # families of the target's SFT
 LACKING = ("end_phrase", "postscript", "bullets", "json")  # families it never saw
 NUMBERS = ("num_bullets",)  # parameters that are numbers
@@ -85,7 +85,7 @@ def parse_instruction(
             return row | {"constraints": [constraint]}, "fine"
     return None, "unknown"
 
-# %% ../../nbs/related/00d_proposals.ipynb #9b63b85c
+# %% ../../nbs/related/00d_proposals.ipynb #83595b6b
 def checker_fails(
     row: dict,  # with "constraints"
     answers: Sequence[str],  # of the target; the first counts
@@ -141,7 +141,7 @@ INDICATORS = {
     "habit": shows_habit,
 }  # what counts as a failure
 
-# %% ../../nbs/related/00d_proposals.ipynb #5d0ecaad
+# %% ../../nbs/related/00d_proposals.ipynb #866422fa
 def preference_pairs(
     failed: Sequence[dict],  # proposals that the target fails: list, text
     solved: Sequence[dict],  # those it solves
@@ -154,6 +154,22 @@ def preference_pairs(
     pairs = zip(failed, solved, strict=False)
     return [{"prompt": a["list"], "chosen": a["text"], "rejected": b["text"]} for a, b in pairs]
 
+# %% ../../nbs/related/00d_proposals.ipynb #767ef9a6
+FIXED_DPO = {
+    "optim": "rmsprop",
+    "per_device_train_batch_size": 8,
+    "max_grad_norm": 10.0,
+    "max_length": 256,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "dataloader_pin_memory": False,
+}  # options of TRL's DPO that nothing here changes
+
 
 def _talk(pair):
     "A pair as TRL takes conversations."
@@ -163,7 +179,7 @@ def _talk(pair):
         "rejected": [{"role": "assistant", "content": pair["rejected"]}],
     }
 
-
+# %% ../../nbs/related/00d_proposals.ipynb #0e3535a4
 def prefer(
     lm: tuple,  # (model, tokenizer); the model is changed in place
     pairs: Sequence[dict],  # from `preference_pairs`
@@ -177,31 +193,12 @@ def prefer(
     check(len(pairs) > 0, "pairs", pairs, "at least one pair")
     seed_everything(seed)
     with tempfile.TemporaryDirectory() as folder:
-        config = DPOConfig(
-            output_dir=folder,
-            beta=beta,
-            learning_rate=learning_rate,
-            optim="rmsprop",
-            per_device_train_batch_size=8,
-            num_train_epochs=epochs,
-            max_grad_norm=10.0,
-            max_length=256,
-            seed=seed,
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=False,
-        )
-        rows = datasets.Dataset.from_list([_talk(p) for p in pairs])
+        own = {"beta": beta, "learning_rate": learning_rate, "num_train_epochs": epochs}
         trainer = DPOTrainer(
             model=model,
             ref_model=copy.deepcopy(model),
-            args=config,
-            train_dataset=rows,
+            args=DPOConfig(output_dir=folder, seed=seed, **own, **FIXED_DPO),
+            train_dataset=datasets.Dataset.from_list([_talk(p) for p in pairs]),
             processing_class=tokenizer,
         )
         trainer.train()
