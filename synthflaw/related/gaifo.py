@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07c_gaifo.ipynb #38f8c669
+# %% ../../nbs/related/07c_gaifo.ipynb #060a10c4
 from dataclasses import dataclass, field
 from importlib import import_module
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from synthflaw.core import check, derive_seed
 
-# %% ../../nbs/related/07c_gaifo.ipynb #366d8b42
+# %% ../../nbs/related/07c_gaifo.ipynb #b7284c03
 class PointMass:
     "A mass in the plane with friction, and noise in its velocity."
 
@@ -79,7 +79,7 @@ class Pendulum:
             rewards.append(r)
         return np.stack(states, 1), np.stack(actions, 1), np.stack(rewards, 1)
 
-# %% ../../nbs/related/07c_gaifo.ipynb #bcb7a42c
+# %% ../../nbs/related/07c_gaifo.ipynb #9d8a4524
 @dataclass
 class Scale:
     "Where doing nothing and the expert stand on a task."
@@ -107,7 +107,12 @@ def make_scale(
     nothing = task.run(lambda t, x: np.zeros((len(x), task.n_action)), 50, rng)[2].sum(1).mean()
     return Scale(task, demos, float(nothing), float(many))
 
-# %% ../../nbs/related/07c_gaifo.ipynb #df742c2e
+# %% ../../nbs/related/07c_gaifo.ipynb #d3a14fa7
+def two_layers(n_in: int, n_out: int) -> nn.Module:
+    "A small network."
+    return nn.Sequential(nn.Linear(n_in, 32), nn.Tanh(), nn.Linear(32, n_out))
+
+
 class Discriminator:
     "Tells transitions of the expert from those of the learner."
 
@@ -118,7 +123,7 @@ class Discriminator:
         self.gain = 1.0 / (np.diff(both, axis=1).std((0, 1)) / self.size + 1e-3)  # of changes
         self.real = self._pairs(demos)  # (R, 2X)
         width = self.real.shape[1]
-        self.net = nn.Sequential(nn.Linear(width, 32), nn.Tanh(), nn.Linear(32, 1))
+        self.net = two_layers(width, 1)
         self.opt = torch.optim.Adam(self.net.parameters(), lr, weight_decay=decay)
         self.kept = []  # transitions of the last iterations
 
@@ -164,7 +169,7 @@ class Discriminator:
         value = torch.func.vmap(single)(pairs).detach().double().numpy()
         return mean, value, slope, hessian
 
-# %% ../../nbs/related/07c_gaifo.ipynb #4eceeb5a
+# %% ../../nbs/related/07c_gaifo.ipynb #6d84c0ef
 @dataclass
 class Progress:
     "What a learner scored after how many steps in the environment."
@@ -203,7 +208,7 @@ def imitate(
         seen.add(i * trials * task.steps, learner.scale.score(learner.mean, fresh))
     return seen
 
-# %% ../../nbs/related/07c_gaifo.ipynb #76555387
+# %% ../../nbs/related/07c_gaifo.ipynb #4362d87b
 def discriminator_of(
     scale: Scale,  # task and demonstrations
     first: np.ndarray,  # (N, T + 1, X) a learner's first trials
@@ -237,7 +242,7 @@ def clipped_gain(
     "PPO's pessimistic gain: no reward for moving further than the clip."
     return torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain)
 
-# %% ../../nbs/related/07c_gaifo.ipynb #335e118f
+# %% ../../nbs/related/07c_gaifo.ipynb #bfb5e310
 @dataclass
 class Ppo:
     "A policy gradient on the discriminator's cost."
@@ -251,9 +256,8 @@ class Ppo:
         task = self.scale.task
         self.rng = np.random.default_rng(derive_seed(self.seed, task.name, "ppo"))
         torch.manual_seed(derive_seed(self.seed, "ppo"))
-        n_in, n_out = task.n_state, task.n_action
-        self.net = nn.Sequential(nn.Linear(n_in, 32), nn.Tanh(), nn.Linear(32, n_out))
-        self.value = nn.Sequential(nn.Linear(n_in + 1, 32), nn.Tanh(), nn.Linear(32, 1))
+        self.net = two_layers(task.n_state, task.n_action)
+        self.value = two_layers(task.n_state + 1, 1)
         self.log_sd = nn.Parameter(torch.full((task.n_action,), float(np.log(task.sd))))
         nn.init.zeros_(self.net[-1].weight)
         parts = [*self.net.parameters(), *self.value.parameters(), self.log_sd]
