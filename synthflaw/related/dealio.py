@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/08_dealio.ipynb #a673866f
+# %% ../../nbs/related/08_dealio.ipynb #51d930e7
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ from synthflaw.related.gaifo import (
     make_scale,
 )
 
-# %% ../../nbs/related/08_dealio.ipynb #1234aa3b
+# %% ../../nbs/related/08_dealio.ipynb #ba2df4e0
 SYSTEM = System(
     name="dealio",
     title="DEALIO",
@@ -49,7 +49,7 @@ SYSTEM = System(
     headline="pendulum: steps to 0.9, GAIfO − DEALIO",
 )
 
-# %% ../../nbs/related/08_dealio.ipynb #481bde53
+# %% ../../nbs/related/08_dealio.ipynb #9751d3bf
 def convex(
     hessian: np.ndarray,  # (T, D, D) symmetric
     least: float = 1e-4,  # smallest eigenvalue that is kept
@@ -82,7 +82,7 @@ def quadratic_cost(
         C[t, n_state:, n_state:] += 2 * effort * np.eye(width - n_state)
     return Quadratic(C, c, const)
 
-# %% ../../nbs/related/08_dealio.ipynb #bd263966
+# %% ../../nbs/related/08_dealio.ipynb #529b9703
 def foreseen_cost(
     dynamics,  # fitted
     cost: Quadratic,  # expanded
@@ -144,7 +144,7 @@ class Learner:
             missed = sampled if self.parts == "pi2" else residual
             self.policy = path_step(self.policy, missed, noise)
 
-# %% ../../nbs/related/08_dealio.ipynb #a8bdb57d
+# %% ../../nbs/related/08_dealio.ipynb #23003d9a
 BOUND, RATE = 0.6, 1e-2  # the best of what was tried on seeds 100 and 101
 LEARNERS = {
     "DEALIO": (Learner, {"bound": BOUND}, 10, 20),
@@ -176,7 +176,7 @@ def run(
             row[f"{key}, curve"] = [round(s, 4) for s in seen.score]
     return row
 
-# %% ../../nbs/related/08_dealio.ipynb #ae8497e3
+# %% ../../nbs/related/08_dealio.ipynb #3b229e05
 def summarize(
     rows: list[dict],  # one a seed
 ) -> dict:  # name -> cell
@@ -197,7 +197,7 @@ def summarize(
             cells[title] = gain_over(rows, ours + "early", other + "early")
     return cells
 
-# %% ../../nbs/related/08_dealio.ipynb #55ed87f4
+# %% ../../nbs/related/08_dealio.ipynb #d5db23e3
 def figure(
     rows: list[dict],  # one a seed
 ):  # a matplotlib figure

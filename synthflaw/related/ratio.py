@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/02_ratio.ipynb #754fef92
+# %% ../../nbs/related/02_ratio.ipynb #cefe57c9
 import random
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from synthflaw.related.frame import System, gain_over, mean_over
 from synthflaw.train.noisy_task import package_sentences
 from synthflaw.train.weighting import accuracy, hashed_features, train_classifier
 
-# %% ../../nbs/related/02_ratio.ipynb #61e02b41
+# %% ../../nbs/related/02_ratio.ipynb #98605864
 SYSTEM = System(
     name="ratio",
     title="Templates and ratios",
@@ -36,7 +36,7 @@ SYSTEM = System(
     headline="40 rows, 6 templates, 8 : 1: gain over real alone",
 )
 
-# %% ../../nbs/related/02_ratio.ipynb #2bfe0074
+# %% ../../nbs/related/02_ratio.ipynb #f2a86546
 TEMPLATES = (
     "Use {name} when the {noun} is too large to be read at once.",
     "The {noun} is passed on to {name} without a copy.",
@@ -83,7 +83,7 @@ def template_rows(
         rows.append((rng.choice(templates).format(**slots), number))
     return rows
 
-# %% ../../nbs/related/02_ratio.ipynb #cfe0f41e
+# %% ../../nbs/related/02_ratio.ipynb #d3a501fc
 def features_of(
     rows: Sequence[tuple[str, int]],  # texts with class numbers
 ) -> tuple[torch.Tensor, torch.Tensor]:  # (N, D) features, (N,) classes
@@ -116,7 +116,7 @@ def ratio_scores(  # noqa: PLR0913
     net = train_classifier(x, y, n_classes, epochs=epochs, seed=seed)
     return {name: accuracy(net, *pair) for name, pair in tests.items()}
 
-# %% ../../nbs/related/02_ratio.ipynb #29018ab0
+# %% ../../nbs/related/02_ratio.ipynb #d357691e
 RATIOS = (0, 0.25, 0.5, 1, 2, 4, 8)  # synthetic rows for each real one
 
 
@@ -162,7 +162,7 @@ def sweep(  # noqa: PLR0913
         out[f"{ratio} : 1, copies"] = again["copies"]
     return out
 
-# %% ../../nbs/related/02_ratio.ipynb #cd00a56c
+# %% ../../nbs/related/02_ratio.ipynb #c62b7b75
 def run(
     seed: int,  # of draws, templates and training
     quick: bool = False,  # few rows and ratios
@@ -178,7 +178,7 @@ def run(
         row |= {f"{n_real} rows, {many} templates, {k}": v for k, v in found.items()}
     return row
 
-# %% ../../nbs/related/02_ratio.ipynb #111e1540
+# %% ../../nbs/related/02_ratio.ipynb #6aeda627
 def summarize(
     rows: list[dict],  # one a seed
 ) -> dict:  # name -> cell
@@ -195,7 +195,7 @@ def summarize(
             cells[f"{part}: gap of templates"] = gain_over(rows, *pair)
     return cells
 
-# %% ../../nbs/related/02_ratio.ipynb #d1a115d2
+# %% ../../nbs/related/02_ratio.ipynb #a8185246
 def figure(
     rows: list[dict],  # one a seed
 ):  # a matplotlib figure

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/01_reversegen.ipynb #fd87ba66
+# %% ../../nbs/related/01_reversegen.ipynb #6e0d3a07
 import copy
 import random
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ from synthflaw.train.trainer import TrainSettings
 from synthflaw.unlearn.rows import UnlearnSettings
 from synthflaw.unlearn.unlearn import unlearn
 
-# %% ../../nbs/related/01_reversegen.ipynb #1783a9ec
+# %% ../../nbs/related/01_reversegen.ipynb #a9539589
 SYSTEM = System(
     name="reversegen",
     title="ReverseGen",
@@ -58,7 +58,7 @@ SYSTEM = System(
     headline="share of proposals that fail, last round − round 0",
 )
 
-# %% ../../nbs/related/01_reversegen.ipynb #b3f87a07
+# %% ../../nbs/related/01_reversegen.ipynb #1d2cf823
 @dataclass(frozen=True)
 class Sizes:
     "How much of everything."
@@ -120,7 +120,7 @@ def overfitted_target(
     )
     return pairs
 
-# %% ../../nbs/related/01_reversegen.ipynb #3a99cf5b
+# %% ../../nbs/related/01_reversegen.ipynb #b73b5775
 def answer_with(
     lm: tuple,  # (model, tokenizer)
     prompts: Sequence[str],  # instructions
@@ -129,7 +129,7 @@ def answer_with(
     "Greedy answers."
     return [g.text for g in generate(*lm, list(prompts), max_new_tokens=sizes.answer)]
 
-# %% ../../nbs/related/01_reversegen.ipynb #707d67e0
+# %% ../../nbs/related/01_reversegen.ipynb #f26395dc
 def sample_proposals(
     lm: tuple,  # the proposer
     instructions: Sequence[str],  # to show in lists
@@ -167,7 +167,7 @@ def divide(
     parts = [[r for r, f in zip(rows, failed, strict=True) if f == want] for want in (True, False)]
     return *parts, account
 
-# %% ../../nbs/related/01_reversegen.ipynb #aa301bcd
+# %% ../../nbs/related/01_reversegen.ipynb #d15b8bae
 def search_failures(  # noqa: PLR0913
     proposer: tuple,  # (model, tokenizer), warmed up; changed in place
     instructions: Sequence[str],  # to show in lists
@@ -200,7 +200,7 @@ def search_failures(  # noqa: PLR0913
 
 DPO_RATE = 2e-4  # of RMSprop; the published 5e-5 is for a model of billions of parameters
 
-# %% ../../nbs/related/01_reversegen.ipynb #17f88044
+# %% ../../nbs/related/01_reversegen.ipynb #1a90e3b5
 def good_answers(
     rows: Sequence[dict],  # from `parse_instruction`
     documents: Sequence[Document],  # for natural text
@@ -235,7 +235,7 @@ def scores(
         out[f"followed, {name} families"] = float(np.mean(own))
     return out
 
-# %% ../../nbs/related/01_reversegen.ipynb #2631e59a
+# %% ../../nbs/related/01_reversegen.ipynb #58144c52
 def trained_on(
     lm: tuple,  # the target, which stays as it is
     rows: Sequence[dict],  # prompts and completions
@@ -248,7 +248,7 @@ def trained_on(
     result = sft(copied, lm[1], list(rows), settings)
     return (result.model, lm[1]), result.tokens
 
-# %% ../../nbs/related/01_reversegen.ipynb #5563f123
+# %% ../../nbs/related/01_reversegen.ipynb #61d25be9
 def _proposer(seed, docs, sizes, quick):
     "A warmed-up proposer and the instructions for its lists."
     n = 60 if quick else 500
@@ -305,7 +305,7 @@ def run(
     after = scores((model, target[1]), tested, sizes)
     return row | {f"unlearned: {k}": v for k, v in after.items()}
 
-# %% ../../nbs/related/01_reversegen.ipynb #eddf6efd
+# %% ../../nbs/related/01_reversegen.ipynb #f3170744
 def summarize(
     rows: list[dict],  # one a seed
 ) -> dict:  # name -> cell
@@ -321,7 +321,7 @@ def summarize(
             cells[f"{what}, found − {other}"] = gain_over(rows, found, f"{other}: {what}")
     return cells
 
-# %% ../../nbs/related/01_reversegen.ipynb #6f5bd54f
+# %% ../../nbs/related/01_reversegen.ipynb #6f41a62e
 def figure(
     rows: list[dict],  # one a seed
 ):  # a matplotlib figure

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/related/03_subjectivity.ipynb #c648977b
+# %% ../../nbs/related/03_subjectivity.ipynb #b1aa1b72
 import ast
 import random
 import re
@@ -24,7 +24,7 @@ from synthflaw.core import check, derive_seed
 from synthflaw.lm.model import generate, load_lm
 from synthflaw.related.frame import System, gain_over, mean_over
 
-# %% ../../nbs/related/03_subjectivity.ipynb #d53c0272
+# %% ../../nbs/related/03_subjectivity.ipynb #4c41fc6e
 SYSTEM = System(
     name="subjectivity",
     title="Subjectivity",
@@ -41,7 +41,7 @@ SYSTEM = System(
     headline="few-shot: gap on strength − gap on polarity",
 )
 
-# %% ../../nbs/related/03_subjectivity.ipynb #be58cc2c
+# %% ../../nbs/related/03_subjectivity.ipynb #86eace04
 @dataclass(frozen=True)
 class Rated:
     "A word, its label in a task, and how far raters agree."
@@ -77,7 +77,7 @@ def strength(
 
 TASKS = {"polarity": polarity, "strength": strength}
 
-# %% ../../nbs/related/03_subjectivity.ipynb #12cf0b13
+# %% ../../nbs/related/03_subjectivity.ipynb #2ccc3434
 @lru_cache(maxsize=1)
 def lexicon() -> tuple[tuple[str, tuple[int, ...]], ...]:  # words with their ten ratings
     "The rated words of vaderSentiment, without emoticons."
@@ -105,7 +105,7 @@ def rated_words(
             out.append(Rated(word, label, share))
     return out
 
-# %% ../../nbs/related/03_subjectivity.ipynb #ac1ba37e
+# %% ../../nbs/related/03_subjectivity.ipynb #ac3bf9bc
 MEANS = {
     "polarity": ("a negative feeling or a bad thing", "a positive feeling or a good thing"),
     "strength": ("a mild and weak feeling", "a very strong and extreme feeling"),
@@ -171,7 +171,7 @@ def stand_in(prompts: Sequence[str], seed: int) -> list[str]:
         out.append(" " + "\n- ".join(rng.sample(known[kind].split(), 5)))
     return out
 
-# %% ../../nbs/related/03_subjectivity.ipynb #17276bf6
+# %% ../../nbs/related/03_subjectivity.ipynb #8042d602
 def piece_features(
     words: Sequence[str],  # N words
 ) -> np.ndarray:  # (N, 512)
@@ -218,7 +218,7 @@ def balanced(
     check(n > 0, "rows", [len(p) for p in parts], "rows of both classes")
     return [r for part in parts for r in rng.sample(part, n)]
 
-# %% ../../nbs/related/03_subjectivity.ipynb #f17397ac
+# %% ../../nbs/related/03_subjectivity.ipynb #d8c425ba
 AGREED = 0.9  # share of raters
 
 
@@ -241,7 +241,7 @@ def _accuracies(guess, test):
     parts = {"all": right, "agreed": right[agreed], "disputed": right[~agreed]}
     return {name: float(part.mean()) for name, part in parts.items() if len(part)}
 
-# %% ../../nbs/related/03_subjectivity.ipynb #aa97fcb5
+# %% ../../nbs/related/03_subjectivity.ipynb #413c1cdb
 def run(
     seed: int,  # of splits, prompts and sampling
     quick: bool = False,  # the stand-in writes, and few words are tested
@@ -267,7 +267,7 @@ def run(
             row[f"{task}, {name}: words"] = len(made)
     return row
 
-# %% ../../nbs/related/03_subjectivity.ipynb #579744f9
+# %% ../../nbs/related/03_subjectivity.ipynb #72ee64e6
 def summarize(
     rows: list[dict],  # one a seed
 ) -> dict:  # name -> cell
@@ -288,7 +288,7 @@ def summarize(
         cells[f"{name}: gap on strength − gap on polarity"] = gain_over(flat, *pair)
     return cells
 
-# %% ../../nbs/related/03_subjectivity.ipynb #7405a6af
+# %% ../../nbs/related/03_subjectivity.ipynb #cc918434
 def figure(
     rows: list[dict],  # one a seed
 ):  # a matplotlib figure
