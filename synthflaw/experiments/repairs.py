@@ -39,6 +39,7 @@ ARMS = {
     "forget, no SFT": ("forget", {"sft": "none"}),
     "forget, held to the damaged": ("forget", {"anchor": "input"}),
 }  # arm -> method, changes of its settings
+TAUGHT = ("sft", "forget", "forget, then SFT", "forget, held to the damaged")  # contain SFT
 
 # %% ../../nbs/experiments/08_repairs.ipynb #42ddf5cf
 class Clinic:
@@ -64,23 +65,25 @@ class Clinic:
         chosen = selected_spans(found, pairs)
         replay = data.texts("replay")
         self.kit = Kit(self.tokenizer, pairs, replay, chosen, self.reference, taught, chat)
-        self.theirs = {"before_sft": self.exam.look(self.reference)}
-        self.theirs["after_sft"] = self.exam.look(self.taught(self.reference))
+        self.theirs = {"none": self.looks(self.reference)}
+        self.theirs["first"] = self.looks(self.after_sft(self.reference, taught))
         self.start = self.panels(self.patient.model)
 
-    def taught(self, model):
-        "A copy of a model after gentle SFT."
+    def after_sft(self, model, rows):
+        "A copy of a model after a little SFT."
         pupil = copy.deepcopy(model)
-        fine_tune(pupil, self.tokenizer, self.gentle, RestoreSettings(**self.restore))
+        fine_tune(pupil, self.tokenizer, rows, RestoreSettings(**self.restore))
         return pupil
 
-    def panels(self, model) -> dict:
-        "The panel of a model before and after gentle SFT, beside the reference at the same stage."
-        stages = {"before_sft": model, "after_sft": self.taught(model)}
-        return {
-            stage: read_panel(self.exam, self.exam.look(m), self.theirs[stage], self.natural)
-            for stage, m in stages.items()
-        }
+    def looks(self, model) -> dict:
+        "What a model scores before and after gentle SFT."
+        pupil = self.after_sft(model, self.gentle)
+        return {"before_sft": self.exam.look(model), "after_sft": self.exam.look(pupil)}
+
+    def panels(self, model, sft: str = "none") -> dict:
+        "Both panels of a model, each beside the reference after the same SFT."
+        seen, theirs = self.looks(model), self.theirs[sft]
+        return {k: read_panel(self.exam, seen[k], theirs[k], self.natural) for k in seen}
 
     def treated(self, arm: str) -> dict:
         "Treat the damaged model; tokens and seconds."
@@ -100,7 +103,8 @@ class Clinic:
         "An arm: its cost, both panels, whether each is accepted, and some answers."
         untreated = ARMS[arm][0] is None
         cost = {"tokens": 0, "seconds": 0.0} if untreated else self.treated(arm)
-        now = self.start if untreated else self.panels(self.patient.model)
+        beside = "first" if arm in TAUGHT else "none"
+        now = self.start if untreated else self.panels(self.patient.model, beside)
         row = dict(cost)
         for stage, panel in now.items():
             decision = accepted(self.start[stage], panel)
@@ -118,7 +122,7 @@ def cells(panel) -> dict:  # metric -> value, ci95 and what the reference has
     "The numbers of a panel."
     return {f["metric"]: {k: f[k] for k in ("value", "ci95", "chance")} for f in panel.findings}
 
-# %% ../../nbs/experiments/08_repairs.ipynb #904a8958
+# %% ../../nbs/experiments/08_repairs.ipynb #96012b2b
 def own_texts(
     run: str | Path,  # folder of the comparison
     seed: int,  # of the study
