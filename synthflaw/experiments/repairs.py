@@ -82,7 +82,11 @@ class Clinic:
 
     def panels(self, model, sft: str = "none") -> dict:
         "Both panels of a model, each beside the reference after the same SFT."
-        seen, theirs = self.looks(model), self.theirs[sft]
+        return self.read(self.looks(model), sft)
+
+    def read(self, seen: dict, sft: str = "none") -> dict:
+        "Panels of what was scored at both stages."
+        theirs = self.theirs[sft]
         return {k: read_panel(self.exam, seen[k], theirs[k], self.natural) for k in seen}
 
     def treated(self, arm: str) -> dict:
@@ -101,10 +105,14 @@ class Clinic:
 
     def row(self, arm: str) -> dict:
         "An arm: its cost, both panels, whether each is accepted, and some answers."
-        untreated = ARMS[arm][0] is None
-        cost = {"tokens": 0, "seconds": 0.0} if untreated else self.treated(arm)
-        beside = "first" if arm in TAUGHT else "none"
-        now = self.start if untreated else self.panels(self.patient.model, beside)
+        cost, beside = {"tokens": 0, "seconds": 0.0}, "first" if arm in TAUGHT else "none"
+        if arm == "SynthLM":
+            now = self.start
+        elif arm == "BaseLM":
+            now = self.read(self.theirs["none"])  # rolled back, it is the reference itself
+        else:
+            cost = self.treated(arm)
+            now = self.panels(self.patient.model, beside)
         row = dict(cost)
         for stage, panel in now.items():
             decision = accepted(self.start[stage], panel)
@@ -122,7 +130,7 @@ def cells(panel) -> dict:  # metric -> value, ci95 and what the reference has
     "The numbers of a panel."
     return {f["metric"]: {k: f[k] for k in ("value", "ci95", "chance")} for f in panel.findings}
 
-# %% ../../nbs/experiments/08_repairs.ipynb #96012b2b
+# %% ../../nbs/experiments/08_repairs.ipynb #bdedef90
 def own_texts(
     run: str | Path,  # folder of the comparison
     seed: int,  # of the study
