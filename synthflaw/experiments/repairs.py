@@ -35,11 +35,13 @@ ARMS = {
     "sft": ("sft", {}),
     "negate": ("negate", {}),
     "forget": ("forget", {}),
+    "forget, floor .1": ("forget", {"floor": 0.1}),
+    "forget, longer": ("forget", {"steps": 32, "floor": 0.1}),
     "forget, then SFT": ("forget", {"sft": "last"}),
     "forget, no SFT": ("forget", {"sft": "none"}),
     "forget, held to the damaged": ("forget", {"anchor": "input"}),
 }  # arm -> method, changes of its settings
-TAUGHT = ("sft", "forget", "forget, then SFT", "forget, held to the damaged")  # contain SFT
+TAUGHT = [a for a in ARMS if a == "sft" or (a.startswith("forget") and "no SFT" not in a)]
 
 # %% ../../nbs/experiments/08_repairs.ipynb #42ddf5cf
 class Clinic:
@@ -130,7 +132,7 @@ def cells(panel) -> dict:  # metric -> value, ci95 and what the reference has
     "The numbers of a panel."
     return {f["metric"]: {k: f[k] for k in ("value", "ci95", "chance")} for f in panel.findings}
 
-# %% ../../nbs/experiments/08_repairs.ipynb #bdedef90
+# %% ../../nbs/experiments/08_repairs.ipynb #8cfb7342
 def own_texts(
     run: str | Path,  # folder of the comparison
     seed: int,  # of the study
