@@ -36,7 +36,7 @@ ARMS = {
     "negate": ("negate", {}),
     "forget": ("forget", {}),
     "forget, floor .1": ("forget", {"floor": 0.1}),
-    "forget, longer": ("forget", {"steps": 32, "floor": 0.1}),
+    "forget, longer": ("forget", {"steps": 48, "floor": 0.1}),
     "forget, then SFT": ("forget", {"sft": "last"}),
     "forget, no SFT": ("forget", {"sft": "none"}),
     "forget, held to the damaged": ("forget", {"anchor": "input"}),
@@ -49,7 +49,7 @@ class Clinic:
 
     def __init__(self, run: Path, seed: int, preset: Preset, asked: dict, restore: dict):
         self.patient = Patient(run, seed, preset)
-        self.seed, self.restore = seed, restore
+        self.seed, self.restore, self.answers = seed, restore, run / "repair_answers"
         data, self.tokenizer = self.patient.data, self.patient.tokenizer
         self.reference = base_lm(preset, seed, run)[0]
         pairs = with_ids(data.rows("synthetic"))
@@ -115,8 +115,10 @@ class Clinic:
         else:
             cost = self.treated(arm)
             now = self.panels(self.patient.model, beside)
-        row = dict(cost)
+        row, folder = dict(cost), self.answers / f"seed-{self.seed}"
         for stage, panel in now.items():
+            said = [{"answer": a.text, "finished": a.finished} for a in panel.seen["answers"]]
+            write_jsonl(folder / f"{arm}-{stage}.jsonl", said)
             decision = accepted(self.start[stage], panel)
             row[stage] = {
                 "accepted": decision["accepted"],
@@ -132,7 +134,7 @@ def cells(panel) -> dict:  # metric -> value, ci95 and what the reference has
     "The numbers of a panel."
     return {f["metric"]: {k: f[k] for k in ("value", "ci95", "chance")} for f in panel.findings}
 
-# %% ../../nbs/experiments/08_repairs.ipynb #8cfb7342
+# %% ../../nbs/experiments/08_repairs.ipynb #6d16f98d
 def own_texts(
     run: str | Path,  # folder of the comparison
     seed: int,  # of the study
