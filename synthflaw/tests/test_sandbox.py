@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/tests/test_sandbox.ipynb #726d37aa
-import json
+# %% ../../nbs/tests/test_sandbox.ipynb #92b29ce8
 import os
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,13 +21,13 @@ from synthflaw.evaluate.sandbox import run_program, sandbox_means
 MEANS, WHY = sandbox_means()
 needs_walls = pytest.mark.skipif(MEANS is None, reason=f"no sandbox here: {WHY}")
 
-# %% ../../nbs/tests/test_sandbox.ipynb #0a794b22
+# %% ../../nbs/tests/test_sandbox.ipynb #0de5d9e7
 FILES = {
     "read": "return open(box['secret']).read()",
     "write": "return open(box['folder'] + '/new', 'w').write('x')",
     "os.open": "return os.write(os.open(box['folder'] + '/new', os.O_CREAT | os.O_WRONLY), b'x')",
     "mkdir": "os.mkdir(box['folder'] + '/new')",
-    "sqlite": "import sqlite3; sqlite3.connect(box['folder'] + '/db').execute('create table t (x)')",
+    "sqlite": "import sqlite3 as s; s.connect(box['folder'] + '/db').execute('create table t (x)')",
     "symlink": "os.symlink(box['secret'], '/tmp/link' + box['word']); "
     "return open('/tmp/link' + box['word']).read()",
     "link": "os.link(box['secret'], box['folder'] + '/link')",
@@ -56,7 +56,7 @@ FILES = {
     "packages": "return any('site-packages' in p and os.listdir(p) for p in box['paths'])",
 }
 
-# %% ../../nbs/tests/test_sandbox.ipynb #289a1e80
+# %% ../../nbs/tests/test_sandbox.ipynb #b8ac9691
 PROCESSES = {
     "fork": "return os.fork() >= 0",
     "libc fork": "return ctypes.CDLL(None).fork() >= 0",
@@ -74,7 +74,8 @@ PROCESSES = {
     none = (-1,) * 6
     many = (False, False, 0, None, None, None, -1, None)
     many += (True,) if sys.version_info < (3, 14) else ()
-    return p.fork_exec([b'/bin/true'], [b'/bin/true'], True, (w,), None, None, *none, r, w, *many)""",
+    true = [b'/bin/true']
+    return p.fork_exec(true, true, True, (w,), None, None, *none, r, w, *many)""",
     "kill": "os.kill(box['pid'], 9)",
     "libc kill": "ctypes.CDLL(None).kill(box['pid'], 9)",
     "ptrace": "return ctypes.CDLL(None).ptrace(16, box['pid'], 0, 0) == 0",
@@ -87,7 +88,8 @@ KERNEL = {
     "memory file": "return os.memfd_create('x')",
     "old shared memory": "return ctypes.CDLL(None).shmget(0, 4096, 0o1600) >= 0",
     "semaphores": "return ctypes.CDLL(None).semget(0, 1, 0o1600) >= 0",
-    "keys": "return ctypes.CDLL(None).syscall(box['calls']['add_key'], b'user', b'x', b'y', 1, -2) > 0",
+    "keys": "call = box['calls']['add_key']; "
+    "return ctypes.CDLL(None).syscall(call, b'user', b'x', b'y', 1, -2) > 0",
     "io_uring": "p = (ctypes.c_uint32 * 30)(); "
     "return ctypes.CDLL(None).syscall(box['calls']['io_uring_setup'], 4, p) >= 0",
     "limits": "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (99, 99)); return True",
@@ -108,7 +110,7 @@ NETWORK = {
 }
 OUT = {**FILES, **PROCESSES, **KERNEL, **NETWORK}
 
-# %% ../../nbs/tests/test_sandbox.ipynb #7becad21
+# %% ../../nbs/tests/test_sandbox.ipynb #b0dd3996
 CALLS = {"x86_64": {"add_key": 248, "io_uring_setup": 425}}  # numbers of kernel calls
 CALLS_HERE = CALLS.get(os.uname().machine, {"add_key": 217, "io_uring_setup": 425})
 
@@ -126,6 +128,15 @@ class Outside:
         self.abstract = socket.socket(socket.AF_UNIX)
         self.abstract.bind(f"\0{self.word}")
         self.abstract.listen()
+        self.server.setblocking(False)
+
+    def called(self):
+        "Has anybody connected?"
+        try:
+            self.server.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
 
     def box(self):
         return {
@@ -141,7 +152,7 @@ class Outside:
     def changed(self):
         names = sorted(each.name for each in self.folder.rglob("*"))
         whole = names == ["secret"] and self.secret.read_text() == "canary"
-        return not whole or self.process.poll() is not None
+        return not whole or self.process.poll() is not None or self.called()
 
     def close(self):
         self.process.kill()
@@ -163,10 +174,7 @@ def program_of(body):
     "The whole program of an attempt."
     return f"import ctypes, os, sys\ndef f(box):\n    {body}"
 
-# %% ../../nbs/tests/test_sandbox.ipynb #cbd5a82c
-UNSHOWN = {"packages", "memory of another"}
-
-
+# %% ../../nbs/tests/test_sandbox.ipynb #65cc1bae
 def without_walls(body, outside):
     "Does an attempt succeed where nothing holds it?"
     box = outside.box()
@@ -181,16 +189,287 @@ def without_walls(body, outside):
 @pytest.mark.parametrize("name", OUT)
 def test_the_attempt_is_a_real_one(name, outside):
     worked, why = without_walls(OUT[name], outside)
-    print(name, worked, why[-300:])
     assert worked, why
 
 
+GROUPS = {"files": FILES, "processes": PROCESSES, "kernel": KERNEL, "network": NETWORK}
+
+
+def program_of_all(attempts):
+    "One program with every attempt; it tells whether it is still alive."
+    bodies = [f"def f{i}(box):\n    {body}" for i, body in enumerate(attempts.values())]
+    last = "def f(i, box):\n    return 'alive' if i is None else globals()[f'f{i}'](box)"
+    return "\n".join(["import ctypes, os, sys", *bodies, last])
+
+
 @needs_walls
-@pytest.mark.parametrize("name", OUT)
-def test_no_program_gets_out(name, outside, monkeypatch):
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_program_gets_out(group, outside, monkeypatch):
     monkeypatch.setenv("SECRET", "canary")
-    tests = f"def check(f):\n    assert f({outside.box()!r}), 'nothing reached'"
-    ended = run_program(program_of(OUT[name]), tests, "f", wall=60)
-    assert not ended["passed"], ended
+    attempts, box = GROUPS[group], outside.box()
+    tests = f"""def check(f):
+    for i, name in enumerate({list(attempts)!r}):
+        try:
+            out = f(i, {box!r})
+        except RuntimeError as e:
+            assert 'it ended' not in str(e), name
+        else:
+            assert not out, name
+        assert f(None, None) == 'alive', name"""
+    ended = run_program(program_of_all(attempts), tests, "f", seconds=20, wall=120)
+    assert ended["passed"], ended["reason"]  # the name of the attempt that got out
     assert not outside.changed()
-    print(name, ended["reason"])
+
+# %% ../../nbs/tests/test_sandbox.ipynb #84f595a1
+CHECK = "def check(f):\n    assert f(3) == 7\n    assert f(4) == 9\n"
+WRONG = "\nf = lambda x: 0"
+CHEATS = {
+    "sys.exit": "import sys; sys.exit(0)",
+    "os._exit": "import os; os._exit(0)",
+    "SystemExit later": "def f(x): raise SystemExit(0)",
+    "_exit later": "import os\ndef f(x): os._exit(0)",
+    "atexit": "import atexit, os; atexit.register(os._exit, 0)" + WRONG,
+    "excepthook": "import os, sys; sys.excepthook = lambda *a: os._exit(0)" + WRONG,
+    "finaliser": "import os\nclass D:\n    __del__ = lambda self: os._exit(0)\nd = D()" + WRONG,
+    "thread": """import os, threading, time
+threading.Thread(target=lambda: (time.sleep(0.1), os._exit(0))).start()
+def f(x): time.sleep(9)""",
+    "alarm": """import os, signal, time
+signal.signal(signal.SIGALRM, lambda *a: os._exit(0))
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+def f(x): time.sleep(9)""",
+    "own signal": """import os, signal
+signal.signal(signal.SIGUSR1, lambda *a: os._exit(0))
+def f(x): signal.raise_signal(signal.SIGUSR1)""",
+    "trace": """import os, sys
+def see(frame, event, arg):
+    if frame.f_code.co_name == 'check': os._exit(0)
+sys.settrace(see)"""
+    + WRONG,
+    "profile": """import os, sys
+def see(frame, event, arg):
+    if frame.f_code.co_name == 'check': os._exit(0)
+sys.setprofile(see)"""
+    + WRONG,
+    "read the tests": """import sys
+def f(x):
+    known = sys._getframe(1).f_code.co_consts
+    return known[known.index(x) + 1]""",
+    "read the arguments": """import re, sys
+def f(x): return int(re.search(rf'f\\({x}\\) == (\\d+)', sys.orig_argv[-1])[1])""",
+    "find the tests": """import gc, types
+def f(x):
+    for each in gc.get_objects():
+        if isinstance(each, types.FunctionType) and each.__name__ == 'check':
+            known = each.__code__.co_consts
+            return known[known.index(x) + 1]""",
+    "replace the tests": """import sys
+def f(x):
+    def good(f): pass
+    for frame in (sys._getframe(1), sys._getframe(2)):
+        if 'check' in frame.f_globals:
+            frame.f_globals['check'] = good
+    class Seven(int):
+        __eq__ = lambda *a: True
+    return Seven()""",
+    "equal to all": """class Yes:
+    __eq__ = lambda *a: True
+f = lambda x: Yes()""",
+    "number equal to all": """class Yes(int):
+    __eq__ = lambda *a: True
+f = lambda x: Yes(0)""",
+    "equal by reflection": """class Yes(int):
+    __eq__ = lambda *a: True
+    __ne__ = lambda *a: False
+    __hash__ = int.__hash__
+f = lambda x: Yes(1)""",
+}
+LIES = {
+    "to every file": """import os
+for fd in range(64):
+    for line in (b'{"value": null}', b'{"passed": true}', b'null', b'0'):
+        try: os.write(fd, line + b'\\n')
+        except OSError: pass"""
+    + WRONG,
+    "another pack": "import __main__; __main__.pack = lambda value: ['iterator']" + WRONG,
+    "another reply": "import __main__; __main__._reply = lambda *a: {'ready': True}\nf = 0",
+    "another code": """import __main__
+def lie(space, asked): return {'value': True}
+__main__._reply.__code__ = lie.__code__"""
+    + WRONG,
+    "another dumps": "import json; json.dumps = lambda *a: '{}'" + WRONG,
+    "no JSON": "import __main__, json; json.dumps = lambda *a: 'x'" + WRONG,
+    "deep": "import json; json.dumps = lambda *a: '{\"value\": ' + '[' * 400000" + WRONG,
+    "a class": "import __main__; __main__.pack = lambda v: ['Yes', 'x']" + WRONG,
+    "a number": "import __main__; __main__.pack = lambda v: 7" + WRONG,
+    "unhashable": "import __main__; __main__.pack = lambda v: ['set', ['list']]" + WRONG,
+    "long": "f = lambda x: 'x' * (1 << 24)",
+    "many": "f = lambda x: list(range(1 << 20))",
+    "no end": "import itertools\nf = lambda x: itertools.repeat(1)",
+    "lone surrogate": "def f(x): raise ValueError('\\ud800')",
+    "hostile error": "class E(Exception):\n    __str__ = lambda s: 1 / 0\ndef f(x): raise E",
+    "builtins": "import builtins; builtins.compile = builtins.exec = lambda *a: None" + WRONG,
+}
+NEVER = {**CHEATS, **LIES}
+SMALL = 192 << 20  # bytes of memory, which are soon full
+
+# %% ../../nbs/tests/test_sandbox.ipynb #9a2d5070
+@pytest.mark.parametrize("name", CHEATS)
+def test_the_cheat_is_a_real_one(name):
+    command = [sys.executable, "-I", "-c", f"{CHEATS[name]}\n{CHECK}\ncheck(f)"]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+
+
+@needs_walls
+@pytest.mark.parametrize("name", NEVER)
+def test_no_wrong_program_passes(name):
+    ended = run_program(NEVER[name], CHECK, "f", seconds=1, memory=SMALL, wall=60)
+    assert not ended["passed"], ended
+    assert ended["reason"]
+    ended["reason"].encode()  # every file can hold it
+
+# %% ../../nbs/tests/test_sandbox.ipynb #e2087efb
+GREEDY = {
+    "fork bomb": "import os\ndef f(x):\n    while True: os.fork()",
+    "patient fork bomb": """import os
+def f(x):
+    while True:
+        try: os.fork()
+        except OSError: pass""",
+    "thread bomb": """import threading, time
+def f(x):
+    while True: threading.Thread(target=time.sleep, args=(99,)).start()""",
+    "memory": "f = lambda x: bytearray(1 << 33)",
+    "memory by and by": "def f(x):\n    a = []\n    while True: a.append(bytearray(1 << 20))",
+    "loop that forgives": """def f(x):
+    while True:
+        try:
+            while True: pass
+        except BaseException: pass""",
+    "ignored signals": """import signal
+for s in range(1, 65):
+    try: signal.signal(s, signal.SIG_IGN)
+    except (OSError, ValueError): pass
+def f(x):
+    while True: pass""",
+    "regular expression": "import re\nf = lambda x: re.match('(a+)+b', 'a' * 60)",
+    "recursion": "import sys; sys.setrecursionlimit(10**9)\ndef f(x): return f(x)",
+    "disk": """def f(x):
+    for i in range(999): open(f'/tmp/{i}', 'w').write('x' * (1 << 20))""",
+    "files": """def f(x):
+    for i in range(9999): open(f'/tmp/{i}', 'w')""",
+    "descriptors": "def f(x):\n    a = [open('/tmp/a', 'w') for _ in range(9999)]",
+    "crash": "import ctypes\nf = lambda x: ctypes.string_at(0)",
+    "abort": "import os\nf = lambda x: os.abort()",
+}
+SLEEPY = {
+    "sleep": "import time\nf = lambda x: time.sleep(99)",
+    "pause": "import signal\nf = lambda x: signal.pause()",
+    "lock": "import threading\nl = threading.Lock(); l.acquire()\nf = lambda x: l.acquire()",
+    "half a line": "import os, time\ndef f(x):\n    os.write(4, b'{'); time.sleep(99)",
+    "outlive": """import threading, time
+threading.Thread(target=time.sleep, args=(99,)).start()
+f = lambda x: 0""",
+}
+
+
+def run_and_look(program, wall):
+    "What running a program gives; nothing of it may be left. Its own size of memory marks it."
+    memory = SMALL + 4096 * int.from_bytes(os.urandom(2), "big")
+    begun = time.monotonic()
+    ended = run_program(program, CHECK, "f", seconds=1, memory=memory, wall=wall)
+    took = time.monotonic() - begun
+    time.sleep(0.1)
+    left = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if f", {memory}, 1)".encode() in (each / "cmdline").read_bytes():
+                left.append(each.name)
+    assert not left
+    return ended, took
+
+
+@needs_walls
+@pytest.mark.parametrize("name", GREEDY)
+def test_no_program_takes_more_than_its_share(name):
+    ended, _ = run_and_look(GREEDY[name], 60)
+    assert not ended["passed"], ended
+    assert "were up" not in ended["reason"]  # a limit has ended it, not our patience
+
+
+@needs_walls
+@pytest.mark.parametrize("name", SLEEPY)
+def test_no_program_outlives_its_time(name):
+    ended, took = run_and_look(SLEEPY[name], 1)
+    assert not ended["passed"], ended
+    assert took < 30  # on a machine that is busy
+
+# %% ../../nbs/tests/test_sandbox.ipynb #8b082cf5
+HONEST = {
+    "plain": ("f = lambda x: 2 * x + 1", CHECK),
+    "says something": ("print('hello')\ndef f(x):\n    print(x)\n    return 2 * x + 1", CHECK),
+    "library": (
+        "import collections, heapq, itertools, math, re, statistics, string, typing\n"
+        "import copy, bisect, datetime, fractions, functools, hashlib, json, operator, random\n"
+        "f = lambda s: hashlib.md5(s.encode()).hexdigest()",
+        "def check(f):\n    assert f('a') == '0cc175b9c0f1b6a831c399e269772661'",
+    ),
+    "threads": (
+        "from concurrent.futures import ThreadPoolExecutor as P\n"
+        "def f(n):\n    with P(4) as p: return sum(p.map(abs, range(-n, 0)))",
+        "def check(f):\n    assert f(9) == 45",
+    ),
+    "files": (
+        "import tempfile\ndef f(t):\n    with tempfile.TemporaryFile('w+') as file:\n"
+        "        file.write(t); file.seek(0); return file.read()",
+        "def check(f):\n    assert f('text') == 'text'",
+    ),
+    "kinds": (
+        "f = lambda *a, **k: (a, k, {1: {2}}, b'x', 1j, None, [True], 10**5000, float('inf'))",
+        "def check(f):\n    a, k, *rest = f(1, [2], z=(3,))\n    assert (a, k) == ((1, [2]), "
+        "{'z': (3,)})\n    assert rest == [{1: {2}}, b'x', 1j, None, [True], 10**5000, 1e999]",
+    ),
+    "subclasses": (
+        "from collections import Counter, namedtuple\nP = namedtuple('P', 'a b')\n"
+        "f = lambda t: (Counter(t), P(1, 2))",
+        "def check(f):\n    assert f('aab') == ({'a': 2, 'b': 1}, (1, 2))",
+    ),
+    "iterators": (
+        "f = lambda n: map(str, range(n))",
+        "def check(f):\n    assert list(f(3)) == ['0', '1', '2']\n    assert f(1) != ['0']",
+    ),
+    "its own arguments": (
+        "def f(a):\n    a.sort()\n    return a",
+        "def check(f):\n    a = [2, 1]\n    assert f(a) == [1, 2]",
+    ),
+    "helpers": ("f = lambda x: x ** 0.5", "def check(f):\n    assert near(f(2) ** 2, 2)"),
+    "exceptions": (
+        "def f(x):\n    try: return 1 / x\n    except ZeroDivisionError: return 0",
+        "def check(f):\n    assert (f(0), f(2)) == (0, 0.5)",
+    ),
+    "memory": ("f = lambda n: sum(bytearray(n))", "def check(f):\n    assert f(1 << 26) == 0"),
+}
+NEAR = "def near(a, b):\n    return abs(a - b) < 1e-9"
+
+
+@needs_walls
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_program_passes(name):
+    program, tests = HONEST[name]
+    ended = run_program(program, tests, "f", NEAR, wall=60)
+    assert ended["passed"], ended
+
+
+def test_there_are_many_attempts():
+    assert len(OUT) + len(NEVER) + len(GREEDY) + len(SLEEPY) >= 100
+
+
+def test_without_walls_nothing_is_run(monkeypatch, tmp_path):
+    from synthflaw.evaluate import sandbox
+
+    why = (None, "namespaces: unshare: Operation not permitted")
+    monkeypatch.setattr(sandbox, "sandbox_means", lambda: why)
+    program = f"open({str(tmp_path / 'new')!r}, 'w')"
+    with pytest.raises(ValueError, match="unshare: Operation not permitted"):
+        sandbox.run_program(program, CHECK, "f")
+    assert not list(tmp_path.iterdir())
