@@ -187,10 +187,13 @@ def _add_checker(
     id: str,  # name of the constraint in prompts files
     test: Callable,  # (answer, **kwargs) -> bool
 ):
-    "Make a function a checker."
+    "Make a function a checker; verdicts of another one of that name are forgotten."
+    _checker.cache_clear()
+    _follows.cache_clear()
     CHECKERS[id] = type("Checker", (_Own,), {"test": staticmethod(test)})
 
 
+_GIVEN = ("own:regex", "own:not_regex")
 _add_checker("own:regex", lambda answer, pattern: re.search(pattern, answer))
 _add_checker("own:not_regex", lambda answer, pattern: not re.search(pattern, answer))
 
@@ -228,9 +231,12 @@ def load_checkers(
     ]
     allowed = "a file with a function at its top level, called as function(answer, **kwargs)"
     check(len(functions) > 0, "checkers", str(path), allowed)
-    for function in functions:
-        _add_checker(f"own:{function.__name__}", function)
-    return [f"own:{function.__name__}" for function in functions]
+    named = {f"own:{function.__name__}": function for function in functions}
+    taken = sorted(set(named) & set(_GIVEN))
+    check(not taken, "checkers", taken, "functions of other names: these are in the registry")
+    for id, function in named.items():
+        _add_checker(id, function)
+    return list(named)
 
 # %% ../../nbs/60_judge.ipynb #816428b2
 def _make_ready(constraint):
