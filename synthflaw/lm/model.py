@@ -261,7 +261,6 @@ def check_weights(
     absent: Iterable[str] = (),  # tensors that its checkpoint does not hold in the right shape
 ) -> None:
     "Refuse a model with tensors that are missing, or not finite."
-    absent = set(absent)
     allowed = f"a whole checkpoint; missing or of another shape: {_some(absent)}"
     check(not absent, "model", str(name), allowed)
     broken = set()

@@ -224,7 +224,7 @@ def test_no_program_gets_out(group, outside, monkeypatch):
 CHECK = "def check(f):\n    assert f(3) == 7\n    assert f(4) == 9\n"
 WRONG = "\nf = lambda x: 0"
 
-# %% ../../nbs/tests/test_sandbox.ipynb #d52ffe02
+# %% ../../nbs/tests/test_sandbox.ipynb #780da96a
 CHEATS = {
     "sys.exit": "import sys; sys.exit(0)",
     "os._exit": "import os; os._exit(0)",
@@ -274,9 +274,7 @@ def f(x):
     class Seven(int):
         __eq__ = lambda *a: True
     return Seven()""",
-    "equal to all": """class Yes:
-    __eq__ = lambda *a: True
-f = lambda x: Yes()""",
+    "equal to all": "class Yes:\n    __eq__ = lambda *a: True\nf = lambda x: Yes()",
     "number equal to all": """class Yes(int):
     __eq__ = lambda *a: True
 f = lambda x: Yes(0)""",
