@@ -26,13 +26,11 @@ from synthflaw.unlearn.methods import (
     Kit,
     Treatment,
     check_needs,
-    habit_cells,
     selected_spans,
-    sentence,
     treat,
-    view,
     with_ids,
 )
+from .points import habit_cells, sentence, view
 from .reference import check_alike
 from .rows import UnlearnSettings
 from .search import answered, forget_measures, held_out, sitting, spare_rows
@@ -158,7 +156,7 @@ def _bring_rows(kit: Kit, sft, exams: list[Exam], method: str) -> None:
     shipped = isinstance(sft, str)
     check(not shipped or sft == "shipped", "sft", sft, "rows, or the word shipped")
     kit.sft = spare[:60] if shipped else list(sft)
-    answers = method in ("auto", "restore", "ftpo", "sft")
+    answers = method in ("auto", "restore", "ftpo", "dpo", "sft")
     if kit.reference is not None and answers and not kit.chat:
         kit.chat = answered(kit.reference, kit.tokenizer, spare[60:124])
 

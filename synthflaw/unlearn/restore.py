@@ -141,7 +141,7 @@ def _chat(row, tokenizer, s) -> dict:
     return {"input_ids": ids, "kinds": [CHAT] * len(ids)}
 
 
-def _passes(rows: list, n: int, seed: int, name: str) -> list:
+def passes(rows: list, n: int, seed: int, name: str) -> list:
     "n rows in whole passes, each in a new order."
     check(len(rows) > 0 or n == 0, name, f"{len(rows)} rows", "at least one row")
     drawn, turn = [], 0
@@ -165,8 +165,8 @@ def plan_steps(  # noqa: PLR0913
     mine = [r for r in mine if FORMAT in r["kinds"][1:]]
     some = f"{len(pairs)} rows, none of them with a token of the format"
     check(mine, "pairs", some, "rows in which the format was found")
-    drawn = _passes(mine, s.steps * s.pairs, s.seed, "pairs")
-    talk = [_chat(r, tokenizer, s) for r in _passes(chat, s.steps * s.chat, s.seed, "chat")]
+    drawn = passes(mine, s.steps * s.pairs, s.seed, "pairs")
+    talk = [_chat(r, tokenizer, s) for r in passes(chat, s.steps * s.chat, s.seed, "chat")]
     rows = []
     for i in range(s.steps):
         rows += drawn[i * s.pairs : (i + 1) * s.pairs] + talk[i * s.chat : (i + 1) * s.chat]
