@@ -18,9 +18,10 @@ from ..core import check
 from ..data.mixture import mix
 from ..train.train import continue_pretraining
 from .moves import add_difference, interpolate, write_share
+from .own import forget_mined
 from .prefer import prefer, preference_rows
 from .restore import RestoreSettings, fine_tune, forgetting_settings, restore
-from .rows import UnlearnSettings, row_text
+from .rows import UnlearnSettings, row_text, talk_of
 from .search import answered, chat_prompts
 from .unlearn import unlearn
 
@@ -41,12 +42,13 @@ class Kit:
     unlearn: UnlearnSettings = UnlearnSettings(forget_on="format", chunk=256, ref_dtype="bfloat16")
     restore: dict = field(default_factory=dict)  # changes of `RestoreSettings`
     report: Callable | None = None  # called as report(step, steps, loss)
+    teacher: object = None  # a model of any shape with the same tokenizer, without the habit
+    rounds: int = 3  # of `iterate`, at most
 
     def has(self) -> set[str]:
-        "Of reference, sft, natural and instruct, what is there."
-        there = {k: getattr(self, k) for k in ("sft", "natural", "instruct")}
-        found = {k for k, v in there.items() if len(v)}
-        return found | ({"reference"} if self.reference is not None else set())
+        "Of reference, teacher, sft, natural and instruct, what is there."
+        lists = {k for k in ("sft", "natural", "instruct") if len(getattr(self, k))}
+        return lists | {k for k in ("reference", "teacher") if getattr(self, k) is not None}
 
 
 @dataclass
@@ -80,7 +82,9 @@ def _residual(model, kit):
 
 def _restore(model, kit, reference, settings):
     "Restoring with some settings; what it read."
-    rows = (model, kit.tokenizer, kit.pairs, kit.chat or None)
+    other = reference is not None and reference is not kit.reference
+    chat = None if other else kit.chat or None  # a teacher answers for itself
+    rows = (model, kit.tokenizer, kit.pairs, chat)
     more = {"sft_rows": kit.sft or None, "report": kit.report}
     done = restore(*rows, reference, settings, kit.selection, **more)
     tokens = sum(done.tokens.values())
@@ -96,27 +100,56 @@ def _ftpo(model, kit):
     return _restore(model, kit, kit.reference, RestoreSettings(**changes))
 
 
+def _teach(model, kit):
+    return _restore(model, kit, kit.teacher, RestoreSettings(**kit.restore))
+
+
 def _forget(model, kit):
     return _restore(model, kit, None, forgetting_settings(**kit.restore))
 
 
 def _wanted(kit) -> list[dict]:
-    "Prompts with the reference's answers."
-    return kit.chat or answered(kit.reference, kit.tokenizer, chat_prompts())
+    "Prompts with the reference's answers, or without a reference with those of the SFT rows."
+    if kit.reference is not None:
+        return kit.chat or answered(kit.reference, kit.tokenizer, chat_prompts())
+    talks = [(r, talk_of(r)) for r in kit.sft]
+    found = [r for r, talk in talks if not talk and isinstance(r, dict) and "prompt" in r]
+    found += [
+        {"prompt": talk[0]["content"], "completion": talk[1]["content"]}
+        for _, talk in talks
+        if talk and len(talk) == 2
+    ]
+    check(len(found) > 0, "sft", f"{len(talks)} rows", "rows with a question and an answer")
+    return found
+
+
+def _iterate(model, kit):
+    "Restore or forget, and then what the model still says, until nothing new is mined."
+    own = kit.reference is None
+    done = (_forget if own else _restoring)(model, kit)
+    s = forgetting_settings(**kit.restore) if own else RestoreSettings(**kit.restore)
+    s = replace(s, steps=max(1, s.steps // 2))
+    rows = (kit.tokenizer, _wanted(kit), kit.reference, kit.natural)
+    found = forget_mined(model, *rows, s, kit.rounds, report=kit.report)
+    mined = [r["phrases"] for r in found]
+    return {
+        "tokens": done["tokens"] + sum(r["tokens"] for r in found),
+        "history": done["history"],
+        "settings": done["settings"] | {"rounds": len(found), "mined": mined},
+    }
 
 
 def _dpo(model, kit):
     s, more = RestoreSettings(**kit.restore), {"w_chosen": 1.0, "beta": 0.1}
     phrases = span_phrases(kit.pairs, kit.selection) if kit.selection else []
-    wanted = _wanted(kit) if kit.reference is not None else kit.sft
-    rows = preference_rows(model, kit.tokenizer, wanted, phrases)
+    rows = preference_rows(model, kit.tokenizer, _wanted(kit), phrases)
     done = prefer(model, kit.tokenizer, rows, s, report=kit.report, **more)
     settings = s.to_dict() | more | {"rows": len(rows)}
     return {"tokens": done.tokens["pairs"], "history": done.history, "settings": settings}
 
 
 def _fine_tune(model, kit):
-    rows = kit.sft or _wanted(kit)
+    rows = kit.sft or _wanted(kit)  # SFT takes rows of every kind
     s = RestoreSettings(**kit.restore)
     done = fine_tune(model, kit.tokenizer, rows, s)
     return {"tokens": done.tokens, "settings": {"rows": len(rows), "learning_rate": s.sft_rate}}
@@ -147,7 +180,7 @@ class Method(NamedTuple):
     "A way to repair a model."
 
     run: Callable  # run(model, kit): changes the model; tokens, settings, history
-    needs: tuple  # of reference, sft, natural, instruct: any of them will do; (): nothing
+    needs: tuple  # of reference, teacher, sft, natural, instruct: any of them; (): nothing
     words: str  # what it does
 
 
@@ -160,7 +193,9 @@ METHODS = {
     "restore": Method(_restoring, ("reference",), "the reference's distribution for the format"),
     "ftpo": Method(_ftpo, ("reference",), "the reference's best other token over the format's"),
     "dpo": Method(_dpo, ("reference", "sft"), "wanted answers preferred to the model's own"),
+    "teach": Method(_teach, ("teacher",), "another model's distribution for the format"),
     "forget": Method(_forget, ("sft",), "SFT, then forgetting while held to that chat model"),
+    "iterate": Method(_iterate, ("reference", "sft"), "restore or forget, then what is mined anew"),
     "unlearn": Method(_unlearn, ("natural",), "an unlearning objective with replay"),
 }  # name -> method, the cheap ones first
 AUTO = ("rollback", "interpolate", "restore", "forget", "unlearn")  # what `auto` tries
