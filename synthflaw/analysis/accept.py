@@ -134,7 +134,9 @@ def tuning_advice(
     if shown:
         low, high = cell["ci95"]
         beyond = "" if before.reference is None else " than under the reference"
-        where = f"The format has become likelier{beyond} in a chat, by {cell['mean']:.2f} nats a token "
+        where = (
+            f"The format has become likelier{beyond} in a chat, by {cell['mean']:.2f} nats a token "
+        )
         where += f"[{low:.2f}, {high:.2f}] more than in plain text"
     return (
         f"{where}, so it was probably learned in fine-tuning. Cut it out of the answers where that "

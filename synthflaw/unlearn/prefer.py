@@ -12,7 +12,6 @@ import time
 from contextlib import contextmanager
 
 import datasets
-import torch
 from transformers import PrinterCallback
 
 from ..analysis.exam import carries

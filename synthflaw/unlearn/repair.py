@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 
 from ..analysis.accept import accepted, tuning_advice
 from ..analysis.diagnosis import Diagnosis, diagnose
-from ..analysis.exam import Exam
 from ..analysis.panel import Panel
 from ..core import check
 from ..page import render
 from ..runs import provenance
 from .choice import Bench, try_all
 from synthflaw.unlearn.methods import (
-    METHODS,
     Kit,
     Treatment,
     check_needs,
@@ -227,7 +225,9 @@ def _check_given(model, natural, reference, settings, method, diversify) -> None
     try:
         check_alike(model, reference)
     except ValueError as e:
-        hint = "a model of another shape with the same tokenizer can be the teacher (method 'teach')"
+        hint = (
+            "a model of another shape with the same tokenizer can be the teacher (method 'teach')"
+        )
         raise ValueError(f"{e}; {hint}") from None
 
 # %% ../../nbs/59_repair.ipynb #5737a3e1
