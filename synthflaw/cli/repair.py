@@ -129,7 +129,7 @@ def _repeated(args, result) -> str:
     words += ["--sample", str(args.sample), "--seed", str(args.seed), "--out", str(args.out)]
     return shlex.join(words)
 
-
+# %% ../../nbs/cli/09_repair.ipynb #d0c66104
 def _print_repair(done, page):
     "The verdict, what was tried, and each measure before and after."
     print(f"{done.sentence}.")
@@ -169,7 +169,7 @@ def _beside(args, tokenizer) -> dict:
     found = {k: load(name) if name else None for k, name in named.items()}
     return found | {"instruct": tuple(load(name) for name in args.instruct or ())}
 
-
+# %% ../../nbs/cli/09_repair.ipynb #1ed606bb
 def _model(args) -> tuple:
     "Model and tokenizer."
     from synthflaw.lm.model import load_lm
@@ -212,7 +212,7 @@ def _how(args, device) -> dict:
         "eval_dtype": _looked_at(args, device),
     }
 
-
+# %% ../../nbs/cli/09_repair.ipynb #1b9bfde3
 def run_repair(
     args,  # parsed options of `repair`
 ) -> int:  # 0; 1 if no repair was accepted, or the run diverged

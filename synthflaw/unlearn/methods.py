@@ -107,7 +107,7 @@ def _teach(model, kit):
 def _forget(model, kit):
     return _restore(model, kit, None, forgetting_settings(**kit.restore))
 
-
+# %% ../../nbs/58_methods.ipynb #ab5b859b
 def _wanted(kit) -> list[dict]:
     "Prompts with the reference's answers, or without a reference with those of the SFT rows."
     if kit.reference is not None:

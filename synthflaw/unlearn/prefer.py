@@ -95,7 +95,7 @@ def _pairs(s) -> int:
     "Pairs of answers a step."
     return max(1, (s.pairs + s.chat) // 2)
 
-
+# %% ../../nbs/57b_prefer.ipynb #933f4015
 def _conversation(row: dict, tokenizer) -> dict:
     "A row as TRL takes it: conversations where the tokenizer has a form for them."
     if tokenizer.chat_template is None:

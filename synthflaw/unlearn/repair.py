@@ -213,6 +213,9 @@ def _discharged(model, case: _Case, done: Treatment, frontier: list, budget) -> 
     return Repair(model, panels, decision, diagnoses, *measures, done, frontier, *told)
 
 # %% ../../nbs/59_repair.ipynb #ec4e0aa1
+_OF_KIT = ("share", "instruct", "chat", "teacher", "rounds")  # options that go to the `Kit`
+
+
 def _check_given(model, natural, reference, settings, method, diversify) -> None:  # noqa: PLR0913
     "What was given can be used."
     allowed = "natural text, which the diagnosis compares with and which no answer is to lose; "
@@ -253,8 +256,7 @@ def repair(  # noqa: PLR0913
     "Diagnose, repair by a method or the first that a panel accepts, and look again."
     check(eval_dtype in ("float32", "bfloat16"), "eval_dtype", eval_dtype, "float32 or bfloat16")
     _check_given(model, natural, reference, settings, method, diversify)
-    names = ("share", "instruct", "chat", "teacher", "rounds")
-    given = {k: more.pop(k) for k in names if k in more}
+    given = {k: more.pop(k) for k in _OF_KIT if k in more}
     given["restore"] = {"seed": seed} | (restore or {})
     kit = Kit(tokenizer, [], natural, None, reference, sft, unlearn=settings, **given)
     if method != "auto":
@@ -267,9 +269,8 @@ def repair(  # noqa: PLR0913
     if diversify:
         kit.pairs, kit.selection = reworded(kit.pairs, kit.selection, tokenizer, diversify, seed)
     seen.say("repairing")
-    frontier = []
     if method == "auto":
         done, frontier = try_all(model, kit, case.benches["choose"], budget, eval_dtype, seen.say)
     else:
-        done = treat(model, method, kit)
+        done, frontier = treat(model, method, kit), []
     return _discharged(model, case, done, frontier, budget)

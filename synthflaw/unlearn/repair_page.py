@@ -74,7 +74,7 @@ def _plot_cost(points, ax) -> None:
     ax.set(xlabel="seconds", ylabel="method", xlim=(0, 1.3 * max([*seconds, 0.1])))
     ax.set_title("What each method cost")
 
-
+# %% ../../nbs/59c_repair_page.ipynb #3cae04a1
 def _plot_terms(history, ax) -> None:
     "The terms of the loss over the run."
     names = {"forget": "format", "replay": "replay or content", "kl": "divergence"}
@@ -204,6 +204,14 @@ def _yaml(text: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
+def _sources(done: Repair, data: dict | None) -> str:
+    "What was read, and how many rows of each side went where."
+    parts = "; ".join(
+        f"{a:,} synthetic, {b:,} natural rows to {k}" for k, (a, b) in done.data.items()
+    )
+    return "".join(f"* {side}: {source}\n" for side, source in (data or {}).items()) + f"* {parts}"
+
+# %% ../../nbs/59c_repair_page.ipynb #00c28d13
 def repair_card(
     done: Repair,  # a repair
     name: str,  # of the model that was repaired
@@ -214,9 +222,6 @@ def repair_card(
     r = done.result
     kept = {True: "within", False: "beyond"}
     lines = "\n".join(f"* {kept[x['ok']]} the budget: {x['text']}" for x in done.decision["lines"])
-    sizes = {k: f"{a:,} synthetic, {b:,} natural" for k, (a, b) in done.data.items()}
-    parts = "; ".join(f"{v} rows to {k}" for k, v in sizes.items())
-    sources = "".join(f"* {side}: {source}\n" for side, source in (data or {}).items())
     tried = "".join(f"* {_named(p)}: {p['verdict']}\n" for p in done.frontier)
     tried = f"\n## What was tried\n\n{tried}" if tried else ""
     advice = f"\n{done.advice}\n" if done.advice else ""
@@ -235,7 +240,7 @@ tags: [synthflaw, {"repaired" if done.accepted else "not-repaired"}]
 
 ## Data
 
-{sources}* {parts}
+{_sources(done, data)}
 
 ## The panel
 
