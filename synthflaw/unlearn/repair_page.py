@@ -50,10 +50,10 @@ def _plot_frontier(points, ax) -> None:
         ax.annotate(label, (p["lost"], p["habits"]), (7, 5), textcoords="offset points")
     top = max(p["habits_ci95"][1] for p in points)
     ax.set(
-        xlabel="lost: natural text, content, constraints (nats per token)",
+        xlabel="lost (nats per token of text, content, constraints)",
         ylabel="share of answers with a habit",
-        ylim=(-0.04 * max(top, 0.1), 1.08 * max(top, 0.1)),
-        title="What each method left, and what was lost (★ chosen)",
+        ylim=(-0.04 * max(top, 0.1), 1.12 * max(top, 0.1)),
+        title="What was left, and what was lost (★ chosen)",
     )
 
 
@@ -64,14 +64,15 @@ def _named(point: dict) -> str:
 
 def _plot_cost(points, ax) -> None:
     "What each method cost, in the order of the trials."
-    names = [f"{i} {_named(p)}" for i, p in enumerate(points, 1)]
     colors = [MODEL_COLORS["UnlearnLM" if p["chosen"] else "BaseLM"] for p in points]
     seconds = [p["seconds"] for p in points]
-    ax.barh(names, seconds, color=colors, height=0.6)
+    numbers = [str(i) for i in range(1, len(points) + 1)]
+    ax.barh(numbers, seconds, color=colors, height=0.36)
     for i, p in enumerate(points):
-        ax.text(p["seconds"], i, f" {p['tokens']:,} tokens", va="center", fontsize=9)
-    ax.invert_yaxis()
-    ax.set(xlabel="seconds", ylabel="method", xlim=(0, 1.3 * max([*seconds, 0.1])))
+        words = f" {_named(p)}: {p['tokens']:,} tokens"
+        ax.text(0, i - 0.22, words, va="bottom", fontsize=9)
+    ax.set(xlabel="seconds", ylabel="method", xlim=(0, 1.05 * max([*seconds, 0.1])))
+    ax.set_ylim(len(points) - 0.6, -0.8)  # the first on top, with room for its words
     ax.set_title("What each method cost")
 
 # %% ../../nbs/59c_repair_page.ipynb #3cae04a1
@@ -105,7 +106,7 @@ def plot_repair(
     "What was tried and its price; of a single method its run and the format's probability."
     import matplotlib.pyplot as plt
 
-    ax = plt.subplots(2, 1, figsize=(7.2, 7.4))[1] if axes is None else axes
+    ax = plt.subplots(2, 1, figsize=(5.4, 7.6))[1] if axes is None else axes
     if done.frontier:
         _plot_frontier(done.frontier, ax[0])
         _plot_cost(done.frontier, ax[1])

@@ -339,7 +339,10 @@ def fine_tune(model, tokenizer, rows: list, s: RestoreSettings):
 
 def _ready(who, tokenizer, pairs, chat, s, selection, context, own) -> tuple:  # noqa: PLR0913
     "The plan, its account, and the anchor's view of it."
-    talk = chat if chat or not s.chat else answered(who, tokenizer, chat_prompts(seed=s.seed))
+    talk = chat
+    if s.chat and not chat:  # a model that says nothing is held on the shipped answers
+        shipped = chat_prompts(seed=s.seed)
+        talk = answered(who, tokenizer, shipped) or shipped
     plan, account = plan_steps(pairs, talk or [], tokenizer, s, selection)
     first = _context_ids(context, tokenizer, who, s)
     return plan, account, Anchor(who, plan, s.pairs + s.chat, s.ref_dtype, own, first)
