@@ -140,6 +140,6 @@ def tuning_advice(
         where += f"[{low:.2f}, {high:.2f}] more than in plain text"
     return (
         f"{where}, so it was probably learned in fine-tuning. Cut it out of the answers where that "
-        "is enough (nothing is trained), or fine-tune again on answers without it; unlearning "
-        "takes such a format away and brings back nothing that it cost."
+        "is enough (nothing is trained), or fine-tune again on answers without it; where this was "
+        "measured, unlearning took such a format away and brought back nothing that it had cost."
     )

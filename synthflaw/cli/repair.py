@@ -160,14 +160,14 @@ def _beside(args, tokenizer) -> dict:
     from synthflaw.lm.model import load_lm
     from synthflaw.unlearn.reference import check_vocabulary
 
-    def load(name):
+    def load(name, role):
         model, other = load_lm(name, args.device, "float32")
-        check_vocabulary(tokenizer, other)
+        check_vocabulary(tokenizer, other, role)
         return model
 
     named = {"reference": args.reference, "teacher": args.teacher}
-    found = {k: load(name) if name else None for k, name in named.items()}
-    return found | {"instruct": tuple(load(name) for name in args.instruct or ())}
+    found = {k: load(name, k) if name else None for k, name in named.items()}
+    return found | {"instruct": tuple(load(name, "instruct") for name in args.instruct or ())}
 
 # %% ../../nbs/cli/09_repair.ipynb #1ed606bb
 def _model(args) -> tuple:
