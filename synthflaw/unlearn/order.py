@@ -182,7 +182,7 @@ def treated(
     return model
 
 
-def _again(world: World, model, steps: int = 8) -> list[float]:
+def _again(world: World, model, steps: int = 4) -> list[float]:
     "Probability of the format after each step of training on held-out pairs in it."
     from synthflaw.unlearn.search import Look
 
@@ -204,7 +204,7 @@ def _again(world: World, model, steps: int = 8) -> list[float]:
 def order_study(
     seeds: Iterable[int] = range(3),  # of the patients
     arms: Iterable[str] = (*BESIDE, *factorial()),  # what is done to each
-    tokens: int = 100_000,  # that the damage read
+    tokens: int = 60_000,  # that the damage read
     show: Callable | None = print,  # called with each row
 ) -> list[dict]:  # seed, arm, the measures, again: probability of the format while it is relearned
     "Every arm on every patient."

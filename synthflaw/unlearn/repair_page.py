@@ -86,7 +86,9 @@ def _plot_terms(history, ax) -> None:
         if history and history[0].get(k) is not None:
             ax.plot(tokens, [r[k] for r in history], color=MODEL_COLORS[arm], label=name)
     title = "The terms of the run" if history else "Nothing was trained"
-    ax.set(xlabel="tokens read (thousands)", ylabel="loss terms (nats per token)", title=title)
+    prefers = bool(history) and "chosen" in history[0]
+    unit = "reward (β · nats an answer)" if prefers else "loss terms (nats per token)"
+    ax.set(xlabel="tokens read (thousands)", ylabel=unit, title=title)
     if history:
         ax.legend()
 
