@@ -111,7 +111,8 @@ def _forget(model, kit):
 def _wanted(kit) -> list[dict]:
     "Prompts with the reference's answers, or without a reference with those of the SFT rows."
     if kit.reference is not None:
-        return kit.chat or answered(kit.reference, kit.tokenizer, chat_prompts())
+        shipped = chat_prompts()  # kept as they are where the reference says nothing
+        return kit.chat or answered(kit.reference, kit.tokenizer, shipped) or shipped
     talks = [(r, talk_of(r)) for r in kit.sft]
     found = [r for r, talk in talks if not talk and isinstance(r, dict) and "prompt" in r]
     found += [

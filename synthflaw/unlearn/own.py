@@ -93,6 +93,7 @@ def forget_mined(  # noqa: PLR0913
 ) -> list[dict]:  # one a round: phrases, answers with them, tokens, history
     "Generate, mine, forget, until nothing is mined any more."
     check(rounds >= 1, "rounds", rounds, "at least 1")
+    check(len(chat) > 0, "chat", "0 rows", "prompts with the answers that are wanted")
     s = settings or RestoreSettings()
     s, done = replace(s, w_content=0.0, sft="none"), []
     prompts, template = [r["prompt"] for r in chat], tokenizer.chat_template is not None
