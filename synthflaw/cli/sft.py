@@ -21,6 +21,7 @@ from synthflaw.cli.options import (
 )
 from .sources import column_options, load_records, say_once, source_columns
 from ..core import check
+from ..words import AMOUNT, POSITIVE
 
 # %% ../../nbs/cli/06_sft.ipynb #93ee48ec
 def add_sft(
@@ -37,13 +38,13 @@ def add_sft(
     option(s, "--data", "SOURCE", rows, required=True)
     column_options(s)
     out_option(s, "folder of the model; a stopped run found there goes on")
-    option(s, "--epochs", "X", "passes over the rows (default: %(default)s)", float, 1.0)
+    option(s, "--epochs", "X", "passes over the rows (default: %(default)s)", POSITIVE, 1.0)
     spans = (
         "leave these spans out of the loss: selection.jsonl of `diagnose`, mask.jsonl of `clean`"
     )
     option(s, "--mask", "FILE", spans)
     mask = "show in colour which tokens of a row are trained, and stop"
-    option(s, "--show-mask", "ROW", mask, int, nargs="?", const=0)
+    option(s, "--show-mask", "ROW", mask, AMOUNT, nargs="?", const=0)
     seed_option(s, "order of the rows")
     threads = "threads of each process (default: %(default)s)"
     machine_options(s, OF_TRAINING, threads=threads)

@@ -8,9 +8,11 @@ __all__ = []
 # %% ../../nbs/cli/00_sources.ipynb #bb75cecc
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from ..core import check
+from ..words import check_words, nearest
 
 # %% ../../nbs/cli/00_sources.ipynb #e9bb1173
 def column_options(
@@ -50,16 +52,39 @@ def _named(args) -> dict[str, str]:
     }
     both = (args.prompt_column is None) == (args.completion_column is None)
     given = args.prompt_column or args.completion_column
-    check(both, "prompt-column, completion-column", given, "given together")
+    check_words(both, "prompt-column, --completion-column", given, "given together")
     return {k: v for k, v in names.items() if v is not None}
 
 # %% ../../nbs/cli/00_sources.ipynb #ff5e3699
+_WORDS = ("embedded", "instructions", "self", "shipped")  # sources that are no files
+_LOOKED = 200  # rows of a source that are looked at before a model is loaded
+
+
+def _look(source: str, columns: dict | None, param: str) -> None:
+    "Raise unless a source is there and its first rows can be read."
+    from synthflaw.data.corpus import source_records
+    from synthflaw.data.files import PROSE
+    from synthflaw.data.shapes import check_beside, read_record
+
+    if source in _WORDS or source.startswith("hub:"):
+        return
+    known = f"embedded, an existing file or folder, or hub:NAME[:SPLIT]{nearest(source, _WORDS)}"
+    check(Path(source).exists(), param, source, known)
+    rows = source_records(source, lambda note: None)
+    n = 0
+    for n, (name, i, row) in enumerate(islice(rows, _LOOKED), 1):
+        if not name.lower().endswith(PROSE):
+            read_record(row, columns, f"{name}, row {i + 1}")
+            check_beside(row, f"{name}, row {i + 1}")
+    check(n > 0, param, source, "a source with at least one row")
+
+
 def _first_row(source, tell) -> dict | None:
     "The first row of a source that is a row; None for prose."
     from synthflaw.data.corpus import source_records
-    from synthflaw.data.shapes import PROSE
+    from synthflaw.data.files import PROSE
 
-    if source in ("embedded", "instructions"):
+    if source in _WORDS:
         return None
     rows = source_records(source, tell)
     found = (r for name, _, r in rows if not name.lower().endswith(PROSE) and isinstance(r, dict))
@@ -76,6 +101,8 @@ def source_columns(
 
     named = _named(args)
     if not named:
+        for source in sources:
+            _look(str(source), None, "source")
         return [None] * len(sources)
     out = []
     for source in sources:
@@ -87,8 +114,20 @@ def source_columns(
             words = " and ".join(named.values())
             tell(f"{source} has no column {words} (its columns: {there}); its shape is recognised")
     where = f"columns of {' or '.join(map(str, sources))}"
-    check(any(out), "column", " and ".join(named.values()), where)
+    check_words(any(out), "column", " and ".join(named.values()), where)
+    for source, columns in zip(sources, out, strict=True):
+        _look(str(source), columns, "source")
     return out
+
+
+def check_sources(
+    *sources: str | Path | None,  # sources of a command; None: not given
+    columns: dict | None = None,  # see `source_columns`
+) -> None:
+    "Raise unless all are there and their first rows can be read: before a model is loaded."
+    for source in sources:
+        if source is not None:
+            _look(str(source), columns, "source")
 
 # %% ../../nbs/cli/00_sources.ipynb #814caaca
 def _trl_row(row, columns, where) -> dict:

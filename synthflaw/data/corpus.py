@@ -30,15 +30,8 @@ from synthflaw.data.docstrings import (
     package_documents,
     pydoc_documents,
 )
-from synthflaw.data.shapes import (
-    PROSE,
-    SUFFIXES,
-    NoRows,
-    fields_of,
-    file_records,
-    read_record,
-    shape_of,
-)
+from .files import PROSE, SUFFIXES, NoRows, file_records
+from .shapes import check_beside, fields_of, read_record, shape_of
 
 # %% ../../nbs/11_corpus.ipynb #cd13e48c
 def _key(paragraph: str) -> int:
@@ -147,9 +140,14 @@ def _hub_records(source: str) -> Iterator[tuple[str, int, dict]]:
     from datasets import load_dataset
 
     _, name, *split = source.split(":")
-    rows = load_dataset(name, split=split[0] if split else "train", streaming=True)
-    for i, record in enumerate(rows):
-        yield name, i, record
+    check(bool(name) and len(split) < 2, "source", source, "hub:NAME or hub:NAME:SPLIT")
+    try:
+        rows = load_dataset(name, split=split[0] if split else "train", streaming=True)
+        for i, record in enumerate(rows):
+            yield name, i, record
+    except (OSError, ValueError, RuntimeError) as e:
+        said = " ".join(str(e).split())[:200]
+        raise ValueError(f"source={source!r} cannot be read: {said}") from e
 
 
 def _source_files(source: str) -> list[Path]:
@@ -206,17 +204,22 @@ def load_documents(
     licence: str = "unknown: given by the user",  # licence note for files and data sets
 ) -> Iterator[Document]:  # streamed
     "Documents of any SOURCE, one at a time."
-    source = str(source)
+    source, names, told = str(source), _Names(), False
     if source == "embedded":
         yield from embedded_documents()
         return
     for name, i, record in source_records(source):
         columns = {"text": column} if column and not name.lower().endswith(PROSE) else None
-        text = _whole(record, columns, f"{name}, row {i + 1}")
+        where = f"{name}, row {i + 1}"
+        text = _whole(record, columns, where)
+        check_beside(record, where)
+        own, again = names.unique(record, f"{name}:{i}")
+        if again and not told:
+            told = True
+            warn(f"{where} has the id of an earlier row: such rows are numbered, as {own!r}")
         if text.strip():
-            own = str(record.get("id", f"{name}:{i}"))
-            title = str(record.get("title", ""))
-            yield Document(own, text, source, licence, title)
+            title = record.get("title") if isinstance(record, dict) else None
+            yield Document(own, text, source, licence, "" if title is None else str(title))
 
 # %% ../../nbs/11_corpus.ipynb #f48bb5a4
 _SHORT, _LONG = 80, 2000  # characters: below joins its neighbour, above is cut
@@ -349,6 +352,7 @@ def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
             yield from _prose(record["text"], key, label)
             continue
         read = read_record(record, columns, where)
+        check_beside(record, where)
         if i == 0 and not columns and "text" in read:
             _tell_of_pair(record, where, tell)
         own, again = names.unique(record, key)

@@ -281,11 +281,12 @@ def _finished(s: Synthesis, folder: RunFolder) -> Synthesis:
 
 
 def _check_any(s: Synthesis, model: str, folder: Path) -> None:
-    "Raise an error with the most common reasons if no pair was kept."
-    if s.rows or s.stopped:
+    "Raise an error with the most common reasons if no pair was kept; nothing empty is left."
+    if s.rows:
         return
+    (folder / "qa.jsonl").unlink(missing_ok=True)
     why = Counter(f"{r['filter']}: {r['reason']}" for r in s.rejects).most_common(3)
-    reasons = "; ".join(f"{c} x {k}" for k, c in why) or "no chunk of text"
+    reasons = "; ".join(f"{c} x {k}" for k, c in why) or s.stopped or "no chunk of text"
     raise RuntimeError(
         f"not one of {s.asked} pairs asked of {model} was kept ({reasons}); "
         f"see {folder.name}/rejects.jsonl"
@@ -321,8 +322,8 @@ def write_pairs(  # noqa: PLR0913
     folder = RunFolder(out, config)
     asked = filters(requests) if filters else default_filters(requests, leakage)
     s = _Resumable(folder, requests, engine, n, asked, progress).finish()
-    _check_any(_finished(s, folder), engine.model, Path(out))
-    return s
+    _check_any(s, engine.model, Path(out))
+    return _finished(s, folder)
 
 # %% ../../nbs/19_generate.ipynb #75393d38
 def _with_provenance(r: dict) -> dict:
@@ -354,6 +355,8 @@ def write_template_pairs(  # noqa: PLR0913
 ) -> Synthesis:
     "Template pairs with their filters, files and card."
     documents, leakage = list(documents), list(leakage)
+    check(n is None or n > 0, "n", n, "a positive number of pairs")
+    check(bool(documents), "documents", 0, "at least one document")
     formats = formats if isinstance(formats, str) else list(formats)
     config = {
         "engine": "template",
@@ -375,4 +378,5 @@ def write_template_pairs(  # noqa: PLR0913
     s = Synthesis(kept[:n], removed + surplus, len(rows), 0, covered, (0, 0))
     write_jsonl(folder / "qa.jsonl", s.rows)
     write_jsonl(folder / "rejects.jsonl", s.rejects)
+    _check_any(s, "the rules", Path(out))
     return _finished(s, folder)

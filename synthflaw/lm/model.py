@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from ..core import check, record_path, seed_everything
+from .foreign import check_model, check_template, reading_model
 
 # %% ../../nbs/04_model.ipynb #52690341
 _SPECIAL = {
@@ -125,9 +126,15 @@ def resolve_device(
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        return torch.device(device)
+        found = torch.device(device)
     except RuntimeError:
         check(False, "device", device, "auto, cpu, cuda, cuda:N or mps")
+    n = torch.cuda.device_count()
+    there = found.type != "cuda" or (found.index or 0) < n
+    check(there, "device", device, f"one that this machine has: {n} of cuda are there, use cpu")
+    there = found.type != "mps" or torch.backends.mps.is_available()
+    check(there, "device", device, "one that this machine has: no mps is there, use cpu")
+    return found
 
 # %% ../../nbs/04_model.ipynb #f6ad0c29
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -261,13 +268,13 @@ def load_lm(
         name = nano_folder(str(name))
     if str(name) == "smollm":
         name = smollm_folder()
-    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    model = AutoModelForCausalLM.from_pretrained(
-        name,
-        dtype=resolve_dtype(dtype, where),
-        use_safetensors=True,
-        trust_remote_code=trust_remote_code,
-    )
+    check_model(name)
+    kind = resolve_dtype(dtype, where)
+    own = {"trust_remote_code": trust_remote_code}
+    with reading_model(name):
+        tokenizer = AutoTokenizer.from_pretrained(name, **own)
+        check_template(tokenizer, name)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=kind, use_safetensors=True, **own)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to(where).eval(), tokenizer
