@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .options import SOURCE, option, out_option, seed_option
-from .sources import column_options, say_once, source_columns
+from .sources import checked_columns, column_options, say_once
 from ..core import check
 from ..words import COUNT, LEVEL, SHARE, THREADS, check_words, need, real
 
@@ -91,7 +91,7 @@ def read_rows(
     from synthflaw.data.corpus import load_texts
 
     sources = [s for s in (args.data, args.natural) if s]
-    read = dict(zip(sources, source_columns(args, sources, tell), strict=True))
+    read = dict(zip(sources, checked_columns(args, sources, tell), strict=True))
     rows = load_texts(args.data, read[args.data], True, tell)
     rows = list(islice(rows, args.limit))
     check(len(rows) > 0, "data", args.data, "a source with at least one row")

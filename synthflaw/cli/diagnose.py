@@ -9,7 +9,7 @@ __all__ = []
 from argparse import ArgumentTypeError
 
 from .options import MODEL, SOURCE, machine_options, option, seed_option
-from .sources import column_options, say_once, source_columns
+from .sources import checked_columns, column_options, say_once
 from ..words import COUNT, LEVEL, check_words, nearest, real
 
 # %% ../../nbs/cli/04_diagnose.ipynb #f14b9485
@@ -106,8 +106,10 @@ def _models(args):
     "The model, its tokenizer and the model before; None for what was not given."
     from synthflaw.lm.foreign import check_model
     from synthflaw.lm.model import load_lm
+    from synthflaw.runs import quiet
     from synthflaw.unlearn.reference import check_vocabulary
 
+    quiet()
     why = "given only together with --model"
     check_words(bool(args.model) or not args.reference, "reference", args.reference, why)
     model = tokenizer = reference = None
@@ -134,14 +136,12 @@ def run_diagnose(
     from synthflaw.analysis.diagnosis_page import write_diagnosis
     from synthflaw.core import set_threads
     from synthflaw.data.corpus import load_texts
-    from synthflaw.runs import quiet
 
     limits = _limits(args.fail_on, bool(args.model))
-    quiet()
     set_threads(args.threads)
     tell = say_once()
     sides = [args.natural, args.synthetic]
-    columns = dict(zip(sides, source_columns(args, sides, tell), strict=True))
+    columns = dict(zip(sides, checked_columns(args, sides, tell), strict=True))
 
     def texts(source):
         return islice(load_texts(source, columns[source], tell=tell), args.limit)

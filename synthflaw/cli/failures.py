@@ -181,7 +181,9 @@ def fail(
     if status == CRASH:
         file = crash_file(e, words)
         kind = type(e).__name__
-        said = f"a mistake in synthflaw ({kind}: {said[:200]}); look through this and send it: {file}"
+        said = (
+            f"a mistake in synthflaw ({kind}: {said[:200]}); look through this and send it: {file}"
+        )
     print(f"synthflaw: {said}", file=sys.stderr)
     return status
 

@@ -348,6 +348,15 @@ def _finished(out, say):
     return done
 
 
+def _check_model(args):
+    "Refuse a model, or an adapter, before anything is loaded."
+    from synthflaw.lm.foreign import check_model
+
+    check_model(args.model)
+    if args.lora:
+        need("peft")
+
+
 def train_folder(
     args,  # parsed options of a training command
     what: str,  # its name
@@ -358,15 +367,12 @@ def train_folder(
     import os
 
     from synthflaw.core import set_threads
-    from synthflaw.lm.foreign import check_model
     from synthflaw.lm.model import load_lm, resolve_device
     from synthflaw.runs import RunFolder, quiet
 
     quiet()
     set_threads(args.threads)
-    check_model(args.model)
-    if args.lora:
-        need("peft")
+    _check_model(args)
     settings, trl = _train_settings(args)
     main_process = os.environ.get("RANK", "0") == "0"
     config |= {

@@ -9,14 +9,29 @@ __all__ = []
 import shlex
 
 from .options import MODEL, SOURCE, machine_options, option, seed_option
-from .sources import check_sources, column_options, say_once, source_columns
-from ..words import COUNT, OBJECTIVE_NAMES, POSITIVE, SHARE, WEIGHT, check_words, one_of, whole
+from synthflaw.cli.sources import (
+    check_sources,
+    checked_columns,
+    column_options,
+    say_once,
+)
+from synthflaw.words import (
+    COUNT,
+    OBJECTIVE_NAMES,
+    POSITIVE,
+    SHARE,
+    WEIGHT,
+    check_words,
+    one_of,
+    whole,
+)
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f201
 _METHODS = (
     "auto",
     "rollback",
     "interpolate",
+    "residual",
     "negate",
     "sft",
     "restore",
@@ -44,7 +59,14 @@ def _repair_options(p):
 def _unlearn_options(p):
     "How the format is unlearned where the method is unlearn."
     g = p.add_argument_group("unlearning (--method unlearn)")
-    option(g, "--objective", "NAME", "forgetting term (default: %(default)s)", one_of(*OBJECTIVE_NAMES), "bounded")
+    option(
+        g,
+        "--objective",
+        "NAME",
+        "forgetting term (default: %(default)s)",
+        one_of(*OBJECTIVE_NAMES),
+        "bounded",
+    )
     which = ["all", "completion", "format"]
     tokens = "which tokens to forget (default: %(default)s)"
     option(g, "--forget-on", "WHICH", tokens, default="format", choices=which)
@@ -135,7 +157,7 @@ def _repair_rows(args):
 
     tell = say_once()
     sources = [args.natural, args.synthetic]
-    sides = zip(sources, source_columns(args, sources, tell), strict=True)
+    sides = zip(sources, checked_columns(args, sources, tell), strict=True)
     return [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
 
 
@@ -171,7 +193,7 @@ def _how(args, device) -> dict:
         "eval_dtype": str(resolve_dtype(args.dtype, device)).removeprefix("torch."),
     }
 
-
+# %% ../../nbs/cli/09_repair.ipynb #1c95dc64
 def _check_repair(args):
     "Models and sources that can be refused before anything is loaded."
     from synthflaw.lm.foreign import check_model
@@ -179,7 +201,7 @@ def _check_repair(args):
     check_model(args.model)
     if args.reference:
         check_model(args.reference, "reference")
-    source_columns(args, [args.natural, args.synthetic], lambda note: None)
+    checked_columns(args, [args.natural, args.synthetic], lambda note: None)
     check_sources(args.sft)
     both = args.auto and args.method != "auto"
     check_words(not both, "method", args.method, "left out with --auto")

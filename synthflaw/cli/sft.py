@@ -19,7 +19,7 @@ from synthflaw.cli.options import (
     train_folder,
     train_options,
 )
-from .sources import column_options, load_records, say_once, source_columns
+from .sources import checked_columns, column_options, load_records, say_once
 from ..core import check
 from ..words import AMOUNT, POSITIVE
 
@@ -112,7 +112,7 @@ def run_sft(
     tell = say_once()
     sources = [args.data, args.eval] if args.eval else [args.data]
     read = {}
-    for source, columns in zip(sources, source_columns(args, sources, tell), strict=True):
+    for source, columns in zip(sources, checked_columns(args, sources, tell), strict=True):
         read[source] = load_records(source, columns, tell)
     rows = read[args.data]
     check(len(rows) > 0, "data", args.data, "at least one row")

@@ -57,26 +57,6 @@ def _named(args) -> dict[str, str]:
 
 # %% ../../nbs/cli/00_sources.ipynb #ff5e3699
 _WORDS = ("embedded", "instructions", "self", "shipped")  # sources that are no files
-_LOOKED = 200  # rows of a source that are looked at before a model is loaded
-
-
-def _look(source: str, columns: dict | None, param: str) -> None:
-    "Raise unless a source is there and its first rows can be read."
-    from synthflaw.data.corpus import source_records
-    from synthflaw.data.files import PROSE
-    from synthflaw.data.shapes import check_beside, read_record
-
-    if source in _WORDS or source.startswith("hub:"):
-        return
-    known = f"embedded, an existing file or folder, or hub:NAME[:SPLIT]{nearest(source, _WORDS)}"
-    check(Path(source).exists(), param, source, known)
-    rows = source_records(source, lambda note: None)
-    n = 0
-    for n, (name, i, row) in enumerate(islice(rows, _LOOKED), 1):
-        if not name.lower().endswith(PROSE):
-            read_record(row, columns, f"{name}, row {i + 1}")
-            check_beside(row, f"{name}, row {i + 1}")
-    check(n > 0, param, source, "a source with at least one row")
 
 
 def _first_row(source, tell) -> dict | None:
@@ -101,8 +81,6 @@ def source_columns(
 
     named = _named(args)
     if not named:
-        for source in sources:
-            _look(str(source), None, "source")
         return [None] * len(sources)
     out = []
     for source in sources:
@@ -115,19 +93,51 @@ def source_columns(
             tell(f"{source} has no column {words} (its columns: {there}); its shape is recognised")
     where = f"columns of {' or '.join(map(str, sources))}"
     check_words(any(out), "column", " and ".join(named.values()), where)
-    for source, columns in zip(sources, out, strict=True):
-        _look(str(source), columns, "source")
     return out
+
+# %% ../../nbs/cli/00_sources.ipynb #877c964b
+_LOOKED = 200  # rows of a source that are looked at
+
+
+def _look(source: str, columns: dict | None) -> None:
+    "Raise unless a source is there and its first rows can be read."
+    from synthflaw.data.corpus import source_records
+    from synthflaw.data.files import PROSE
+    from synthflaw.data.shapes import check_beside, read_record
+
+    if source in _WORDS or source.startswith("hub:"):
+        return
+    known = f"embedded, an existing file or folder, or hub:NAME[:SPLIT]{nearest(source, _WORDS)}"
+    check(Path(source).exists(), "source", source, known)
+    rows = source_records(source, lambda note: None)
+    some = False
+    for name, i, row in islice(rows, _LOOKED):
+        some = True
+        if not name.lower().endswith(PROSE):
+            read_record(row, columns, f"{name}, row {i + 1}")
+            check_beside(row, f"{name}, row {i + 1}")
+    check(some, "source", source, "a source with at least one row")
 
 
 def check_sources(
     *sources: str | Path | None,  # sources of a command; None: not given
-    columns: dict | None = None,  # see `source_columns`
 ) -> None:
-    "Raise unless all are there and their first rows can be read: before a model is loaded."
+    "Raise unless all are there and their first rows can be read."
     for source in sources:
         if source is not None:
-            _look(str(source), columns, "source")
+            _look(str(source), None)
+
+
+def checked_columns(
+    args,  # parsed options, with those of `column_options`
+    sources: list[str],  # the sources of the command
+    tell: Callable,  # gets a note for each source without the columns
+) -> list[dict | None]:  # as of `source_columns`
+    "Which columns hold for which source, each with its first rows looked at."
+    found = source_columns(args, sources, tell)
+    for source, columns in zip(sources, found, strict=True):
+        _look(str(source), columns)
+    return found
 
 # %% ../../nbs/cli/00_sources.ipynb #814caaca
 def _trl_row(row, columns, where) -> dict:

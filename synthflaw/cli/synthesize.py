@@ -72,7 +72,14 @@ def _endpoint_options(p):
     option(g, "--base-url", "URL", "address of the server, e.g. http://127.0.0.1:8000/v1")
     key = "environment variable that holds the key (default: %(default)s)"
     option(g, "--key-env", "NAME", key, default="OPENAI_API_KEY")
-    option(g, "--concurrency", "N", "most requests under way (default: %(default)s)", whole(1, 1000), 32)
+    option(
+        g,
+        "--concurrency",
+        "N",
+        "most requests under way (default: %(default)s)",
+        whole(1, 1000),
+        32,
+    )
     option(g, "--token-budget", "T", "most tokens of the whole run; it stops cleanly", COUNT)
     cost = "most cost of the whole run, in the unit of --prices; it stops cleanly"
     option(g, "--cost-budget", "C", cost, POSITIVE)

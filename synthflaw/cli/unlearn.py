@@ -9,8 +9,20 @@ __all__ = []
 from pathlib import Path
 
 from .options import MODEL, machine_options, option, seed_option
-from .sources import column_options, say_once, source_columns
-from ..words import AMOUNT, COUNT, OBJECTIVE_NAMES, POSITIVE, SHARE, WEIGHT, check_words, need, one_of, real, whole
+from .sources import checked_columns, column_options, say_once
+from synthflaw.words import (
+    AMOUNT,
+    COUNT,
+    OBJECTIVE_NAMES,
+    POSITIVE,
+    SHARE,
+    WEIGHT,
+    check_words,
+    need,
+    one_of,
+    real,
+    whole,
+)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #20d58b2e
 def _objective_options(p):
@@ -137,7 +149,7 @@ def _rows(args, model, tokenizer, say):
     say("reading")
     tell = say_once()
     sources = [args.forget] if args.replay == "self" else [args.forget, args.replay]
-    columns = dict(zip(sources, source_columns(args, sources, tell), strict=True))
+    columns = dict(zip(sources, checked_columns(args, sources, tell), strict=True))
     forget = load_rows(args.forget, columns[args.forget], tell)
     if args.replay == "self":
         say("the model writes its replay")
@@ -241,7 +253,7 @@ def run_unlearn(
         need("peft")
     check_model(args.model)
     replay = None if args.replay == "self" else args.replay
-    source_columns(args, [s for s in (args.forget, replay) if s], lambda note: None)
+    checked_columns(args, [s for s in (args.forget, replay) if s], lambda note: None)
     set_threads(args.threads)
     settings = _unlearn_settings(args)
     model, tokenizer = load_lm(args.model, args.device, "float32")

@@ -14,6 +14,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,13 @@ def _bad_line(file: Path) -> tuple[int, bytes]:
     "Number and bytes of the first line that is not UTF-8."
     packed = file.name.lower().endswith(".gz")
     with gzip.open(file, "rb") if packed else open(file, "rb") as f:
-        for i in count(1):
-            line = f.readline(1 << 20)
+        i = 0
+        for i, line in enumerate(iter(partial(f.readline, 1 << 20), b""), 1):
             try:
                 codecs.utf_8_decode(line, "strict", False)
             except UnicodeDecodeError:
                 return i, line
-            if not line:
-                return i, b""
+    return i, b""
 
 
 def _not_utf8(file: Path, e: UnicodeDecodeError) -> ValueError:
@@ -82,7 +82,9 @@ def _not_utf8(file: Path, e: UnicodeDecodeError) -> ValueError:
     guess = f", and may be {best.encoding}" if best else ""
     how = f"iconv -f {best.encoding if best else 'ENCODING'} -t utf-8"
     where = f"{file}, line {line}"
-    return ValueError(f"{where} is not UTF-8 ({e.reason}){guess}: convert the file, e.g. with {how}")
+    return ValueError(
+        f"{where} is not UTF-8 ({e.reason}){guess}: convert the file, e.g. with {how}"
+    )
 
 # %% ../../nbs/10b_files.ipynb #fdfb59fe
 ROW = "SYNTHFLAW_ROW_MB"  # raises the limit

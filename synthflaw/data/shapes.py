@@ -9,8 +9,14 @@ __all__ = []
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AllowInfNan, Strict, StringConstraints, TypeAdapter
-from pydantic import ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from ..words import limit_of
 

@@ -7,15 +7,26 @@ __all__ = ['GOOD', 'LINE', 'PACKED', 'ROWS', 'BOMB', 'FAULTS', 'SETTINGS', 'BASE
            'LOADS', 'NAMES', 'SPECIAL', 'CASES', 'third', 'turns', 'changed_config', 'break_model', 'other_tokenizer',
            'bad_folder', 'Case', 'without', 'failing', 'low', 'OutOfMemoryError', 'options_cases', 'source_cases',
            'model_cases', 'line_of_case', 'folder', 'test_there_are_many_cases',
-           'test_a_bad_input_is_one_line_and_a_status']
+           'test_a_bad_input_is_one_line_and_a_status', 'options', 'test_every_number_has_a_range',
+           'test_every_command_shows_a_traceback_where_that_is_asked_for',
+           'test_the_objectives_are_those_that_there_are', 'test_help_names_every_status',
+           'test_a_crash_leaves_a_file_without_secrets', 'test_debug_shows_the_traceback',
+           'test_sigterm_says_how_to_go_on', 'test_encodings_are_read',
+           'test_ids_that_occur_twice_are_numbered_and_told', 'test_an_id_that_is_null_is_no_word',
+           'test_a_line_of_a_hundred_megabytes_is_not_held', 'test_the_limit_can_be_raised',
+           'test_no_pairs_are_no_success']
 
-# %% ../../nbs/tests/test_bad_input.ipynb #bf612e8c
+# %% ../../nbs/tests/test_bad_input.ipynb #0be60afa
+import argparse
 import contextlib
 import gzip
+import io
 import json
+import os
 import shutil
+import signal
 import sys
-import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +35,12 @@ from unittest.mock import patch
 import pytest
 
 from ..cli.main import COMMANDS, build_parser, tiny_folder, try_command
-from ..core import read_jsonl, write_json, write_jsonl, write_text
+from ..core import write_json, write_jsonl, write_text
+from ..data.corpus import load_documents, load_texts
+from ..data.files import file_records
 from ..words import OBJECTIVE_NAMES
 
-# %% ../../nbs/tests/test_bad_input.ipynb #59215a91
+# %% ../../nbs/tests/test_bad_input.ipynb #540d5951
 GOOD = {"prompt": "Why do bees dance?", "completion": "To show where flowers are."}
 LINE = json.dumps(GOOD)
 PACKED = gzip.compress(f"{LINE}\n".encode() * 2000)
@@ -74,6 +87,10 @@ ROWS = {
     "id-nan.jsonl": third(json.dumps({**GOOD, "id": float("nan")})),
     "title-object.jsonl": third(json.dumps({"text": "Words.", "title": {"a": 1}})),
     "surrogate.jsonl": third('{"text": "half \\ud83d of a smile"}'),
+}  # name of a file -> its content; what is wrong with rows
+
+# %% ../../nbs/tests/test_bad_input.ipynb #d4564945
+ROWS |= {
     "cut.jsonl": third('{"text": "cut off'),
     "value-missing.jsonl": third('{"text": }'),
     "deep.jsonl": third("[" * 100_000),
@@ -103,9 +120,9 @@ ROWS = {
     "wide.csv": b"text\n" + b"x" * 20_000 + b"\n",
     "large.json": json.dumps([{"text": "x" * 1000}] * 40).encode(),
     "other.docx": b"PK",
-}  # name of a file -> its content
+}  # what is wrong with files
 
-# %% ../../nbs/tests/test_bad_input.ipynb #678cb1fe
+# %% ../../nbs/tests/test_bad_input.ipynb #b00183b5
 BOMB = "{{ 'x' * 10**10 }}"
 
 
@@ -171,7 +188,7 @@ def other_tokenizer(
     other = train_tokenizer(["Zebra crossings quiz jazz."] * 50, len(tokenizer.get_vocab()))
     save_lm(new_model(model.config), other, folder)
 
-# %% ../../nbs/tests/test_bad_input.ipynb #d58ad3e5
+# %% ../../nbs/tests/test_bad_input.ipynb #f9c67ac5
 @contextlib.contextmanager
 def bad_folder() -> Iterator[Path]:  # gone afterwards
     "A folder with what is good, and with everything that is wrong."
@@ -198,7 +215,7 @@ def bad_folder() -> Iterator[Path]:  # gone afterwards
         write_jsonl(folder / "spans.jsonl", [{"id": "a", "spans": "all"}])
         yield folder
 
-# %% ../../nbs/tests/test_bad_input.ipynb #65c51264
+# %% ../../nbs/tests/test_bad_input.ipynb #33cf0f1b
 class Case(NamedTuple):
     "A bad input."
 
@@ -259,7 +276,7 @@ SETTINGS = {
     "Ctrl-C": lambda: failing(KeyboardInterrupt()),
 }  # name -> what makes it so
 
-# %% ../../nbs/tests/test_bad_input.ipynb #b68a9727
+# %% ../../nbs/tests/test_bad_input.ipynb #a2a27d25
 BASES = {
     "diagnose": "diagnose --natural DIR/natural.jsonl --synthetic DIR/pairs.jsonl --out DIR/out",
     "clean": "clean --data DIR/pairs.jsonl --natural DIR/natural.jsonl --strip --out DIR/out",
@@ -301,7 +318,7 @@ NUMBERS = {
     "bench": "--rounds 0; --rounds -1; --rows 0; --longest 0",
 }  # command -> options whose value is out of range
 
-# %% ../../nbs/tests/test_bad_input.ipynb #7c0cecc7
+# %% ../../nbs/tests/test_bad_input.ipynb #ffe16f23
 WORDS = {
     "diagnose": "--limt 3; --synthetics x; --dtype bf16; --device gpu; --device cuda:x; --limit; "
     "--s 3; --fail-on jss=1; --fail-on score=1; --reference nano; more; --column boddy; "
@@ -332,7 +349,7 @@ def options_cases() -> list[Case]:
                 found.append(Case(f"{command} {option}", f"{BASES[command]} {option}", 2))
     return found
 
-# %% ../../nbs/tests/test_bad_input.ipynb #e434e2d4
+# %% ../../nbs/tests/test_bad_input.ipynb #edcf9e5a
 READS = {
     "diagnose": "diagnose --natural DIR/natural.jsonl --out DIR/out --synthetic",
     "sft": "sft --model DIR/model --out DIR/out --data",
@@ -373,7 +390,7 @@ def model_cases() -> list[Case]:
         found.append(Case(f"{command} --model {name}", f"{words} {name}", 3))
     return found
 
-# %% ../../nbs/tests/test_bad_input.ipynb #0d8ce930
+# %% ../../nbs/tests/test_bad_input.ipynb #86c1f2ca
 SPECIAL = [
     Case("no command", "", 2),
     Case("a command with a typing error", "diagnos", 2),
@@ -384,14 +401,27 @@ SPECIAL = [
     Case("neither --natural nor --selection", "clean --data DIR/pairs.jsonl --out DIR/out", 2),
     Case("--mask without --model", "pretrain --mask DIR/spans.jsonl --out DIR/out", 2),
     Case("--mix without --model", "pretrain --mix a=embedded:1 --out DIR/out", 2),
-    Case("the reference has another tokenizer", f"{LOADS['diagnose']} DIR/model --reference "
-         "DIR/other", 3),
+    Case(
+        "the reference has another tokenizer",
+        f"{LOADS['diagnose']} DIR/model --reference DIR/other",
+        3,
+    ),
     Case("a device that is not there", f"{LOADS['diagnose']} DIR/model --device cuda:7", 3),
     Case("a device of another make", f"{LOADS['sft']} DIR/model --device mps", 3),
-    Case("the selection is missing", "clean --data DIR/pairs.jsonl --strip --out DIR/out "
-         "--selection DIR/none.jsonl", 3),
-    Case("the selection has another shape", "clean --data DIR/pairs.jsonl --strip --out DIR/out "
-         "--selection DIR/spans.jsonl", 3),
+]
+
+# %% ../../nbs/tests/test_bad_input.ipynb #9d66645e
+SPECIAL += [
+    Case(
+        "the selection is missing",
+        "clean --data DIR/pairs.jsonl --strip --out DIR/out --selection DIR/none.jsonl",
+        3,
+    ),
+    Case(
+        "the selection has another shape",
+        "clean --data DIR/pairs.jsonl --strip --out DIR/out --selection DIR/spans.jsonl",
+        3,
+    ),
     Case("the prompts file is missing", f"{BASES['evaluate']} --prompts DIR/none.jsonl", 3),
     Case("the folder of tasks is missing", f"{BASES['evaluate']} --include DIR/none", 3),
     Case("the record is missing", f"{BASES['study']} --against DIR/none.json", 3),
@@ -403,16 +433,32 @@ SPECIAL = [
     Case("--out is a file", f"{BASES['diagnose']} --out DIR/natural.jsonl", 3),
     Case("--out is below a file", f"{BASES['sft']} --out DIR/natural.jsonl/out", 3),
     Case("--out has a name that is too long", f"{BASES['synthesize']} --out DIR/{'x' * 300}", 3),
+]
+
+# %% ../../nbs/tests/test_bad_input.ipynb #7a3a40b1
+SPECIAL += [
     Case("an unknown format", f"{BASES['synthesize']} --formats fancy", 3),
-    Case("a template without {{ text }}", f"{BASES['synthesize']} --engine local --model "
-         "DIR/model --formats DIR/mute.j2", 3),
-    Case("a template that is not closed", f"{BASES['synthesize']} --engine local --model "
-         "DIR/model --formats DIR/open.j2", 3),
-    Case("a template of ten gigabytes", f"{BASES['synthesize']} --engine local --model DIR/model "
-         "--formats DIR/bomb.j2", 3),
+    Case(
+        "a template without {{ text }}",
+        f"{BASES['synthesize']} --engine local --model DIR/model --formats DIR/mute.j2",
+        3,
+    ),
+    Case(
+        "a template that is not closed",
+        f"{BASES['synthesize']} --engine local --model DIR/model --formats DIR/open.j2",
+        3,
+    ),
+    Case(
+        "a template of ten gigabytes",
+        f"{BASES['synthesize']} --engine local --model DIR/model --formats DIR/bomb.j2",
+        3,
+    ),
     Case("no pair can be made", "synthesize --source DIR/short.md --out DIR/out", 3),
-    Case("seed pairs without answers", f"{BASES['synthesize']} --engine local --model DIR/model "
-         "--examples DIR/questions.jsonl", 3),
+    Case(
+        "seed pairs without answers",
+        f"{BASES['synthesize']} --engine local --model DIR/model --examples DIR/questions.jsonl",
+        3,
+    ),
     Case("no peft", f"{BASES['sft']} --lora 4", 3, "no peft"),
     Case("no peft, unlearning", f"{BASES['unlearn']} --lora 4", 3, "no peft"),
     Case("no openai", f"{BASES['synthesize']} --engine endpoint --model m", 3, "no openai"),
@@ -426,6 +472,8 @@ SPECIAL = [
     Case("the accelerator is full", "report DIR/run", 3, "accelerator full"),
     Case("Ctrl-C", "report DIR/run", 130, "Ctrl-C"),
 ]
+
+# %% ../../nbs/tests/test_bad_input.ipynb #f2e922ec
 CASES = [*SPECIAL, *options_cases(), *source_cases(), *model_cases()]
 
 
@@ -439,7 +487,7 @@ def line_of_case(
     lines = [line for line in tried.errors.splitlines() if not line.startswith("note: ")]
     return tried.status, lines, tried.errors
 
-# %% ../../nbs/tests/test_bad_input.ipynb #b53b8512
+# %% ../../nbs/tests/test_bad_input.ipynb #5e42e507
 @pytest.fixture(scope="module")
 def folder():
     with bad_folder() as made:
@@ -461,3 +509,136 @@ def test_a_bad_input_is_one_line_and_a_status(case, folder, capfd):
     assert len(lines[0]) < 1000
     assert capfd.readouterr().err == ""  # no library writes past us
     shutil.rmtree(folder / "out", ignore_errors=True)
+
+# %% ../../nbs/tests/test_bad_input.ipynb #8633ad1f
+def options() -> Iterator[tuple[str, argparse.Action]]:  # command, option
+    "All options of all commands."
+    (commands,) = (a for a in build_parser()._actions if a.dest == "command")
+    for name, parser in commands.choices.items():
+        for action in parser._actions:
+            yield name, action
+
+
+def test_every_number_has_a_range():
+    for command, action in options():
+        assert action.type not in (int, float), f"{command} {action.dest}"
+        with contextlib.suppress(argparse.ArgumentTypeError, TypeError, ValueError):
+            if isinstance(action.type("1"), (int, float)):
+                for word in ("nan", "inf", "-inf", "-1", "1e400"):
+                    with pytest.raises(argparse.ArgumentTypeError):
+                        action.type(word)
+
+
+def test_every_command_shows_a_traceback_where_that_is_asked_for():
+    debugs = {command for command, action in options() if action.dest == "debug"}
+    assert debugs == set(COMMANDS)
+
+
+def test_the_objectives_are_those_that_there_are():
+    from synthflaw.unlearn import terms
+    from synthflaw.unlearn.objectives import OBJECTIVES
+
+    home = terms.__package__
+    ours = {name for name, term in OBJECTIVES.items() if term.__module__.startswith(home)}
+    assert ours == set(OBJECTIVE_NAMES)
+
+
+def test_help_names_every_status():
+    help = build_parser().format_help()
+    assert "70  a crash" in help
+    assert "130  interrupted" in help
+
+# %% ../../nbs/tests/test_bad_input.ipynb #0fafbaf4
+def test_a_crash_leaves_a_file_without_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("MY_API_KEY", "not-for-everybody")
+    with failing(KeyError("not-for-everybody")):
+        tried = try_command("report DIR/run", tmp_path)
+    assert tried.status == 70
+    assert tried.errors.count("\n") == 1
+    assert "Traceback" not in tried.errors
+    (file,) = tmp_path.glob("synthflaw-crash-*.txt")
+    written = file.read_text()
+    assert "KeyError" in written
+    assert "not-for-everybody" not in written + tried.errors
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with failing(OSError(28, "No space left on device")):
+        tried = try_command("report DIR/run --debug", tmp_path)
+    assert tried.status == 3
+    assert "Traceback" in tried.errors
+    assert tried.errors.splitlines()[-1].startswith("synthflaw: no space is left")
+
+
+def test_sigterm_says_how_to_go_on(tmp_path):
+    def wait(args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+
+    before = signal.getsignal(signal.SIGTERM)
+    with patch.dict(COMMANDS, {"bench": (COMMANDS["bench"][0], wait)}):
+        tried = try_command("bench --out DIR/out", tmp_path)
+    assert tried.status == 130
+    expected = "synthflaw: stopped by SIGTERM; the same command goes on where it stopped\n"
+    assert tried.errors == expected
+    assert signal.getsignal(signal.SIGTERM) is before
+
+# %% ../../nbs/tests/test_bad_input.ipynb #6f5815e3
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.txt"])
+def test_encodings_are_read(encoding, name, tmp_path):
+    text = {"rows.json": f"[{LINE}]", "rows.csv": "text\nDér Bär\n", "rows.txt": "Dér Bär"}
+    written = text.get(name, f"{LINE}\n")
+    (tmp_path / name).write_bytes(written.encode(encoding))
+    (record,) = file_records(tmp_path / name)
+    assert record == (GOOD if "json" in name else {"text": "Dér Bär"})
+
+
+@pytest.mark.parametrize("read", [load_texts, load_documents])
+def test_ids_that_occur_twice_are_numbered_and_told(read, tmp_path):
+    rows = [{"id": "a", "text": f"Text {i}."} for i in range(3)]
+    file = write_jsonl(tmp_path / "rows.jsonl", rows)
+    heard = io.StringIO()
+    with contextlib.redirect_stderr(heard):
+        found = [doc.id for doc in read(file)]
+    assert found == ["a", "a#2", "a#3"]
+    assert heard.getvalue().count("has the id of an earlier row") == 1
+
+
+def test_an_id_that_is_null_is_no_word(tmp_path):
+    file = write_jsonl(tmp_path / "rows.jsonl", [{"id": None, "title": None, "text": "Words."}])
+    (doc,) = load_documents(file)
+    assert (doc.id, doc.title) == ("rows.jsonl:0", "")
+
+
+def test_a_line_of_a_hundred_megabytes_is_not_held(tmp_path):
+    (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(b"x" * 100_000_000, 1))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="SYNTHFLAW_ROW_MB raises the limit"):
+        list(file_records(tmp_path / "bomb.jsonl.gz"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
+
+
+def test_the_limit_can_be_raised(tmp_path, monkeypatch):
+    file = write_jsonl(tmp_path / "wide.jsonl", [{"text": "x" * 9_000_000}])
+    with pytest.raises(ValueError, match="raises the limit"):
+        list(load_texts(file))
+    monkeypatch.setenv("SYNTHFLAW_ROW_MB", "10")
+    assert len(next(load_texts(file)).text) == 9_000_000
+
+
+def test_no_pairs_are_no_success(folder):
+    tried = try_command("synthesize --source DIR/short.md --out DIR/none", folder)
+    assert tried.status == 3
+    assert not (folder / "none" / "qa.jsonl").exists()
+    sentence = "The honey bee carries nectar back to the hive in spring. "
+    write_text(folder / "bees.md", sentence * 8)
+    local = "--engine local --model DIR/model --max-new-tokens 4 --out DIR/asked"
+    tried = try_command(f"synthesize --source DIR/bees.md --n 3 {local}", folder)
+    assert tried.status == 3
+    assert "not one of" in tried.errors
+    assert not (folder / "asked" / "qa.jsonl").exists()
