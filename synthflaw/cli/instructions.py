@@ -96,10 +96,10 @@ def run_instructions(
         report=lambda n, k: print(f"{n} answers, {k} kept", file=sys.stderr, flush=True),
     )
     answers = read_jsonl(args.out / "answers.jsonl")
-    none = f"a model that answers: none of {len(answers)} answers follows its instruction"
-    check(len(kept) > 0, "model", args.model, none)
     card = instruction_card(kept, prompts, answers, args.model)
-    file = write_jsonl(args.out / "rows.jsonl", kept)
     write_json(args.out / "card.json", card)
+    none = f"one that obeys: none of its {len(answers)} answers follows its instruction"
+    check(len(kept) > 0, "model", args.model, none)
+    file = write_jsonl(args.out / "rows.jsonl", kept)
     print(f"{card['rows']} rows kept of {card['prompts_asked']} prompts: {file}")
     return card

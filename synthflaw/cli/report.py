@@ -46,6 +46,9 @@ def run_report(
     from synthflaw.study.summary import summarize
 
     config = _study_config(args.out)
+    strange = sorted(config["preset"].keys() - Preset.__dataclass_fields__.keys())
+    known = "a run folder of this version of synthflaw: its preset has other fields"
+    check(not strange, "DIR", str(args.out), f"{known} ({', '.join(strange)})")
     run = RunFolder(args.out, config)
     results = summarize(run, Preset(**config["preset"]), config["seeds"])
     write_json(run / "results.json", results)
