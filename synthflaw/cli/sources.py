@@ -61,8 +61,8 @@ _WORDS = ("embedded", "instructions", "self", "shipped")  # sources that are no 
 
 def _first_row(source, tell) -> dict | None:
     "The first row of a source that is a row; None for prose."
-    from synthflaw.data.corpus import source_records
     from synthflaw.data.files import PROSE
+    from synthflaw.data.source import source_records
 
     if source in _WORDS:
         return None
@@ -101,9 +101,9 @@ _LOOKED = 200  # rows of a source that are looked at
 
 def _look(source: str, columns: dict | None) -> None:
     "Raise unless a source is there and its first rows can be read."
-    from synthflaw.data.corpus import source_records
     from synthflaw.data.files import PROSE
     from synthflaw.data.shapes import check_beside, read_record
+    from synthflaw.data.source import source_records
 
     if source in _WORDS or source.startswith("hub:"):
         return
@@ -156,7 +156,7 @@ def load_records(
     tell: Callable | None = None,  # gets notes about the source; None: standard error
 ) -> list[dict]:  # rows with prompt and completion, messages, or text
     "Rows of a SOURCE to train on."
-    from synthflaw.data.corpus import source_records, warn
+    from synthflaw.data.source import source_records, warn
 
     if source == "instructions":
         from synthflaw.evaluate.instructions import load_instructions

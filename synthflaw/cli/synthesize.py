@@ -126,7 +126,7 @@ def _check_engine(args):
 
 def _seed_pairs(file):
     "Seed pairs to imitate, from a JSON Lines file."
-    from synthflaw.data.corpus import file_records
+    from synthflaw.data.files import file_records
 
     pairs = []
     check(Path(file).is_file(), "examples", file, "an existing file")

@@ -9,7 +9,6 @@ __all__ = ['deduplicate', 'embedded_documents', 'split_pools', 'load_documents',
 import os
 import platform
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -30,8 +29,9 @@ from synthflaw.data.docstrings import (
     package_documents,
     pydoc_documents,
 )
-from .files import PROSE, SUFFIXES, NoRows, file_records
+from .files import PROSE
 from .shapes import check_beside, fields_of, read_record, shape_of
+from .source import Names, source_records, warn
 
 # %% ../../nbs/11_corpus.ipynb #cd13e48c
 def _key(paragraph: str) -> int:
@@ -127,65 +127,6 @@ def split_pools(
     shown_again = [d for d in pools["pretrain"] if unit_hash(d.id, "replay") < replay]
     return {**pools, "replay": shown_again}
 
-# %% ../../nbs/11_corpus.ipynb #4d028f17
-def warn(
-    message: str,  # what a person who gave the source should know
-) -> None:
-    "A note on standard error."
-    print(f"note: {message}", file=sys.stderr)
-
-
-def _hub_records(source: str) -> Iterator[tuple[str, int, dict]]:
-    "Name, number and record of each row of `hub:NAME[:SPLIT]`."
-    from datasets import load_dataset
-
-    _, name, *split = source.split(":")
-    check(bool(name) and len(split) < 2, "source", source, "hub:NAME or hub:NAME:SPLIT")
-    try:
-        rows = load_dataset(name, split=split[0] if split else "train", streaming=True)
-        for i, record in enumerate(rows):
-            yield name, i, record
-    except (OSError, ValueError, RuntimeError) as e:
-        said = " ".join(str(e).split())[:200]
-        raise ValueError(f"source={source!r} cannot be read: {said}") from e
-
-
-def _source_files(source: str) -> list[Path]:
-    "The files of a path."
-    path = Path(source)
-    allowed = "embedded, an existing file or folder, or hub:NAME[:SPLIT]"
-    check(path.exists(), "source", source, allowed)
-    below = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    hidden = {f for f in below for part in f.relative_to(path).parts if part.startswith(".")}
-    files = [f for f in below if f not in hidden and f.name.lower().endswith(SUFFIXES)]
-    check(bool(files), "source", source, f"a file or folder with files {' '.join(SUFFIXES)}")
-    return files
-
-
-def _path_records(source: str, tell: Callable) -> Iterator[tuple[str, int, dict]]:
-    "Name of the file, number and record of each row of a file, or of all files in a folder."
-    path = Path(source)
-    for file in _source_files(source):
-        name = str(file.relative_to(path.parent))
-        try:
-            for i, record in enumerate(file_records(file)):
-                yield name, i, record
-        except NoRows as e:
-            if path.is_file():
-                raise
-            tell(f"{e}; it is passed over")
-
-
-def source_records(
-    source: str | Path | Iterable,  # a file or folder, "hub:NAME[:SPLIT]", or rows
-    tell: Callable[[str], None] = warn,  # gets what should be known about the source
-) -> Iterator[tuple[str, int, Any]]:  # name of the file or data set, number of the row, row
-    "The rows of a SOURCE as they are, each with its place."
-    if not isinstance(source, (str, Path)):
-        return (("rows", i, row) for i, row in enumerate(source))
-    source = str(source)
-    return _hub_records(source) if source.startswith("hub:") else _path_records(source, tell)
-
 # %% ../../nbs/11_corpus.ipynb #54389aff
 _RENAME = "Call the column of the text `text`, or name it (in Python: column='…')"
 
@@ -204,14 +145,14 @@ def load_documents(
     licence: str = "unknown: given by the user",  # licence note for files and data sets
 ) -> Iterator[Document]:  # streamed
     "Documents of any SOURCE, one at a time."
-    source, names, told = str(source), _Names(), False
+    source, names, told = str(source), Names(), False
     if source == "embedded":
         yield from embedded_documents()
         return
     for name, i, record in source_records(source):
-        columns = {"text": column} if column and not name.lower().endswith(PROSE) else None
-        where = f"{name}, row {i + 1}"
-        text = _whole(record, columns, where)
+        where, columns = f"{name}, row {i + 1}", {"text": column} if column else None
+        prose = name.lower().endswith(PROSE)  # a file as long as it likes
+        text = record["text"] if prose else _whole(record, columns, where)
         check_beside(record, where)
         own, again = names.unique(record, f"{name}:{i}")
         if again and not told:
@@ -290,25 +231,6 @@ def paragraphs_of(
     _join_short_end(parts)
     return [piece for part in parts for piece in _cut(part)]
 
-# %% ../../nbs/11_corpus.ipynb #e626a1a8
-class _Names:
-    "Identifiers that occur once."
-
-    def __init__(self):
-        self.seen = set()  # of rows that bring their own; names of files cannot occur twice
-
-    def unique(self, record: Any, key: str) -> tuple[str, bool]:
-        "The identifier of a row, and whether it had to be changed."
-        own = record.get("id") if isinstance(record, dict) else None
-        if own is None:
-            return key, False
-        name, n = str(own), 1
-        while name in self.seen:
-            n += 1
-            name = f"{own}#{n}"
-        self.seen.add(name)
-        return name, n > 1
-
 # %% ../../nbs/11_corpus.ipynb #5d1bdc6d
 _LICENCE = "unknown: given by the user"
 
@@ -338,7 +260,7 @@ def _tell_of_pair(record: Any, where: str, tell: Callable) -> None:
 
 def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
     "The texts of a source, row by row."
-    names, told = _Names(), set()
+    names, told = Names(), set()
     label = str(source) if isinstance(source, (str, Path)) else "rows"
 
     def once(kind, message):
