@@ -45,6 +45,7 @@ COMMANDS = {
     "evaluate": (add_evaluate, run_evaluate),
     "bench": (add_bench, run_bench),
 }  # name -> (adds its parser, runs it)
+LOOK_ONLY = ("report", "verify")  # commands whose folder is there already
 RESUMED = ("study", "synthesize", "pretrain", "sft", "instructions", "evaluate", "bench")
 
 # %% ../../nbs/cli/14_main.ipynb #524fb659
@@ -94,7 +95,7 @@ def main(
         return args
     try:
         with ended_in_order():
-            if args.command != "report":
+            if args.command not in LOOK_ONLY and getattr(args, "out", None):
                 check_out(args.out)
             status = COMMANDS[args.command][1](args)
     except BrokenPipeError:  # nobody reads on, as with `| head`
