@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/03b_foreign.ipynb #d2230c53
+# %% ../../nbs/03b_foreign.ipynb #d03fe82e
 import json
 import re
 import signal
@@ -18,7 +18,7 @@ from typing import Any
 from ..core import check
 from ..words import limit_of, nearest
 
-# %% ../../nbs/03b_foreign.ipynb #0b098316
+# %% ../../nbs/03b_foreign.ipynb #5a575a7e
 _OURS = re.compile(r"nano(:\d+)?|smollm")  # names of what the package carries or makes
 _HUB = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")  # what a hub can call a model
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -58,7 +58,7 @@ def check_model(
     wanted = f"nano, smollm, an existing folder, or a hub name{nearest(word, ['nano', 'smollm'])}"
     check(bool(_HUB.fullmatch(word)) and not word.startswith("."), param, word, wanted)
 
-# %% ../../nbs/03b_foreign.ipynb #f44fd6b2
+# %% ../../nbs/03b_foreign.ipynb #dc4c0249
 _PASS = (ImportError, MemoryError)  # say what is the matter by themselves
 
 
@@ -78,7 +78,21 @@ def reading_model(
         said = " ".join(str(e).split())[:300] or type(e).__name__
         raise ValueError(f"{param}={str(name)!r} cannot be loaded: {said}") from e
 
-# %% ../../nbs/03b_foreign.ipynb #61e22d29
+# %% ../../nbs/03b_foreign.ipynb #1afe1b60
+def check_device(
+    device: Any,  # a `torch.device`
+) -> None:
+    "Raise unless this machine has the device."
+    import torch
+
+    n = torch.cuda.device_count()
+    there = device.type != "cuda" or (device.index or 0) < n
+    wanted = "one that this machine has"
+    check(there, "device", str(device), f"{wanted}: {n} of cuda are there; cpu always is")
+    there = device.type != "mps" or torch.backends.mps.is_available()
+    check(there, "device", str(device), f"{wanted}: no mps is there; cpu always is")
+
+# %% ../../nbs/03b_foreign.ipynb #912fa40d
 _HEADROOM = 32  # memory that may be used, as a multiple of what may be written
 _SECONDS = 10
 
@@ -132,7 +146,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
-# %% ../../nbs/03b_foreign.ipynb #aa0f6b92
+# %% ../../nbs/03b_foreign.ipynb #f738c5e3
 _RAISE = "SYNTHFLAW_TEMPLATE_MB raises the limit"
 
 
@@ -164,7 +178,7 @@ def check_written(
         written = f"{what} wrote {len(text) / 1e6:,.0f} MB of at most {most / 1e6:g}"
         raise ValueError(f"{written}: {_RAISE}")
 
-# %% ../../nbs/03b_foreign.ipynb #5f30a704
+# %% ../../nbs/03b_foreign.ipynb #fa287bfa
 _TRIED: set[str] = set()  # templates that were found harmless in this process
 _TALKS = (
     [{"role": "user", "content": "Hi"}],

