@@ -482,6 +482,7 @@ def line_of_case(
     folder: Path,  # from `bad_folder`
 ) -> tuple[int, list[str], str]:  # status, its lines without the notes, everything on stderr
     "What a bad input gives."
+    shutil.rmtree(folder / "out", ignore_errors=True)  # what another case left
     with SETTINGS[case.setting]():
         tried = try_command(case.words, folder)
     lines = [line for line in tried.errors.splitlines() if not line.startswith("note: ")]
@@ -508,7 +509,6 @@ def test_a_bad_input_is_one_line_and_a_status(case, folder, capfd):
     assert "Traceback" not in everything
     assert len(lines[0]) < 1000
     assert capfd.readouterr().err == ""  # no library writes past us
-    shutil.rmtree(folder / "out", ignore_errors=True)
 
 # %% ../../nbs/tests/test_bad_input.ipynb #8633ad1f
 def options() -> Iterator[tuple[str, argparse.Action]]:  # command, option
