@@ -14,7 +14,7 @@ from ..core import check
 
 # %% ../../nbs/38b_accept.ipynb #11abf4dd
 BUDGET = {
-    "habits": 0.05,  # upper bound of their rate, above the reference's rate
+    "habits": 0.05,  # upper bound of their rate, in answers where the reference has none
     "template": 0.1,  # probability of the format, above the reference's
     "degenerate": 0.05,  # share of answers, above the reference's or the input's, the larger
     "natural": 0.05,  # nats a token, above the input model's
@@ -34,18 +34,20 @@ def _verdict_line(name, ok, text, value, limit) -> dict:
 
 
 def _habit_line(before, after, room) -> dict:
-    "Are the habits of both panels gone?"
+    "Are the habits of both panels gone, but for answers in which the reference has one as well?"
     phrases = list(dict.fromkeys([*before.phrases, *after.phrases]))
-    cell = rate_cell(carries([a.text for a in after.seen["answers"]], phrases))
-    theirs = 0.0
+    hits = carries([a.text for a in after.seen["answers"]], phrases)
+    beside = ""
     if after.reference is not None:
-        theirs = carries([a.text for a in after.reference["answers"]], phrases).mean()
-    most, upper = theirs + room, cell["ci95"][1]
-    text = f"habits in {cell['mean']:.0%} of the answers [{cell['ci95'][0]:.0%}, {upper:.0%}], "
-    text += f"allowed up to {most:.0%}"
-    if upper > most and not cell["mean"]:
+        theirs = carries([a.text for a in after.reference["answers"]], phrases)
+        hits, beside = hits * (1 - theirs), " where the reference has none" * bool(theirs.any())
+    cell = rate_cell(hits)
+    upper = cell["ci95"][1]
+    text = f"habits in {cell['mean']:.0%} of the answers{beside} "
+    text += f"[{cell['ci95'][0]:.0%}, {upper:.0%}], allowed up to {room:.0%}"
+    if upper > room and not cell["mean"]:
         text += f" ({cell['n']} answers are too few to show it)"
-    return _verdict_line("habits", upper <= most, text, upper, most)
+    return _verdict_line("habits", upper <= room, text, upper, room)
 
 
 def _rise_line(name, before, after, room, words) -> dict:

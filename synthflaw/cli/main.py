@@ -20,6 +20,7 @@ from .clean import add_clean, run_clean
 from .diagnose import add_diagnose, run_diagnose
 from .evaluate import add_evaluate, run_evaluate
 from .failures import STATUSES, USAGE, check_out, ended_in_order, fail
+from .folder import in_folder
 from .instructions import add_instructions, run_instructions
 from .pretrain import add_pretrain, run_pretrain
 from .repair import add_repair, run_repair
@@ -28,6 +29,7 @@ from .sft import add_sft, run_sft
 from .study import add_study, run_study
 from .synthesize import add_synthesize, run_synthesize
 from .unlearn import add_unlearn, run_unlearn
+from .verify import add_verify, run_verify
 from ..words import Parser, nearest
 
 # %% ../../nbs/cli/14_main.ipynb #8e3f8a32
@@ -44,6 +46,7 @@ COMMANDS = {
     "repair": (add_repair, run_repair),
     "evaluate": (add_evaluate, run_evaluate),
     "bench": (add_bench, run_bench),
+    "verify": (add_verify, run_verify),
 }  # name -> (adds its parser, runs it)
 LOOK_ONLY = ("report", "verify")  # commands whose folder is there already
 RESUMED = ("study", "synthesize", "pretrain", "sft", "instructions", "evaluate", "bench")
@@ -97,7 +100,7 @@ def main(
         with ended_in_order():
             if args.command not in LOOK_ONLY and getattr(args, "out", None):
                 check_out(args.out)
-            status = COMMANDS[args.command][1](args)
+            status = in_folder(args, COMMANDS[args.command][1])
     except BrokenPipeError:  # nobody reads on, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

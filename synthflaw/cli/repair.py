@@ -15,6 +15,7 @@ from synthflaw.cli.sources import (
     column_options,
     say_once,
 )
+from .unlearn import check_sides
 from synthflaw.words import (
     COUNT,
     OBJECTIVE_NAMES,
@@ -151,14 +152,16 @@ def _print_repair(done, page):
     print(f"The report: {page}")
 
 # %% ../../nbs/cli/09_repair.ipynb #80e36d01
-def _repair_rows(args):
+def _repair_rows(args, tokenizer):
     "Natural and synthetic rows."
     from synthflaw.unlearn.rows import load_rows
 
     tell = say_once()
     sources = [args.natural, args.synthetic]
     sides = zip(sources, checked_columns(args, sources, tell), strict=True)
-    return [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
+    rows = [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
+    check_sides(rows[1], rows[0], tokenizer, ("synthetic", "natural"))
+    return rows
 
 
 def _models(args) -> tuple:
@@ -223,7 +226,7 @@ def run_repair(
     model, tokenizer, reference = _models(args)
     with Console(stderr=True).status("reading") as status:
         how = {"report": lambda what, i, n: status.update(what), **_how(args, model.device)}
-        rows = _repair_rows(args)
+        rows = _repair_rows(args, tokenizer)
         try:
             done = repair(model, tokenizer, *rows, settings, reference, **how)
         except Diverged as e:

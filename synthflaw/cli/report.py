@@ -44,15 +44,17 @@ def run_report(
     from synthflaw.study.preset import Preset
     from synthflaw.study.report import write_report
     from synthflaw.study.summary import summarize
+    from synthflaw.verify import complete_run
 
     config = _study_config(args.out)
     strange = sorted(config["preset"].keys() - Preset.__dataclass_fields__.keys())
     known = "a run folder of this version of synthflaw: its preset has other fields"
     check(not strange, "DIR", str(args.out), f"{known} ({', '.join(strange)})")
-    run = RunFolder(args.out, config)
+    run = RunFolder(args.out)
     results = summarize(run, Preset(**config["preset"]), config["seeds"])
     write_json(run / "results.json", results)
     report = write_report(args.out)
+    complete_run(run)
     print(results_text(results))
     print(f"\nThe report: {report}")
     return results
