@@ -10,6 +10,7 @@ import numpy as np
 
 from .exam import carries, rate_cell
 from .panel import Panel
+from .traces import net_gain
 from ..core import check
 
 # %% ../../nbs/38b_accept.ipynb #11abf4dd
@@ -107,3 +108,40 @@ def accepted(
     said = "; ".join(reasons or [line["text"] for line in lines])
     verdict = f"{'not repaired' if reasons else 'repaired'}: {said}"
     return {"accepted": not reasons, "verdict": verdict, "reasons": reasons, "lines": lines}
+
+# %% ../../nbs/38b_accept.ipynb #9407b476
+def chat_gain(
+    before: Panel,  # of the model as it was given
+    seed: int = 0,  # of the resampling
+) -> dict | None:  # a cell in nats a token; None where there is no chat to compare
+    "By how much more the format is likelier in a chat than in plain text."
+    own, ref = before.seen["format"], before.reference
+    if not {"plain", "chat"} <= own.keys():
+        return None
+    gains = {k: own[k] - (0.0 if ref is None else ref["format"][k]) for k in ("plain", "chat")}
+    return net_gain(gains["chat"], gains["plain"], seed)
+
+
+def tuning_advice(
+    before: Panel,  # of the model as it was given
+    conversations: bool = False,  # is the text that taught the format a set of conversations?
+    least: float = 0.1,  # nats a token that count
+) -> str:  # "" where the format does not come from fine-tuning
+    "What to do about a format that was learned in fine-tuning."
+    cell = chat_gain(before)
+    shown = cell is not None and cell["ci95"][0] > least
+    if not (shown or conversations):
+        return ""
+    where = "The text that taught the format is a set of conversations"
+    if shown:
+        low, high = cell["ci95"]
+        beyond = "" if before.reference is None else " than under the reference"
+        where = (
+            f"The format has become likelier{beyond} in a chat, by {cell['mean']:.2f} nats a token "
+        )
+        where += f"[{low:.2f}, {high:.2f}] more than in plain text"
+    return (
+        f"{where}, so it was probably learned in fine-tuning. Cut it out of the answers where that "
+        "is enough (nothing is trained), or fine-tune again on answers without it; where this was "
+        "measured, unlearning took such a format away and brought back nothing that it had cost."
+    )
