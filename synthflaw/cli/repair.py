@@ -9,32 +9,72 @@ __all__ = []
 import shlex
 
 from .options import MODEL, SOURCE, machine_options, option, seed_option
-from .sources import column_options, say_once, source_columns
+from synthflaw.cli.sources import (
+    check_sources,
+    checked_columns,
+    column_options,
+    say_once,
+)
 from .unlearn import check_sides
+from synthflaw.words import (
+    AMOUNT,
+    COUNT,
+    OBJECTIVE_NAMES,
+    POSITIVE,
+    SHARE,
+    WEIGHT,
+    check_words,
+    one_of,
+    whole,
+)
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f201
+_METHODS = (
+    "auto",
+    "rollback",
+    "interpolate",
+    "residual",
+    "negate",
+    "sft",
+    "restore",
+    "ftpo",
+    "dpo",
+    "teach",
+    "forget",
+    "iterate",
+    "unlearn",
+)  # of --method
+
+
+def _share(word: str) -> str:
+    "Type of `--share`: a number from 0 to 1, or words that say more."
+    return word if ".." in word or "=" in word else str(SHARE(word))
+
+
 def _repair_options(p):
     "What is tried, and with what."
     g = p.add_argument_group("repair")
     names = "auto, or one of rollback, interpolate, residual, negate, sft, restore, ftpo, dpo, "
     names += "teach, forget, iterate, unlearn (default: %(default)s)"
-    option(g, "--method", "NAME", names, default="auto")
+    option(g, "--method", "NAME", names, one_of(*_METHODS), "auto")
     option(g, "--auto", None, "the same as --method auto")
     rows = "rows for SFT: a file, `shipped` for sixty of the package's, or `own` for the model's"
     option(g, "--sft", "SOURCE", rows)
     share = "of the way back: a number, FIRST..LAST layer, or NAME=X,… (default: %(default)s)"
-    option(g, "--share", "X", share, default="0.7")
-    option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", int)
+    option(g, "--share", "X", share, _share, "0.7")
+    option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", COUNT)
     rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
-    option(g, "--restore-lr", "X", rate, float)
-    option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", int, 56)
+    option(g, "--restore-lr", "X", rate, POSITIVE)
+    option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", whole(2), 56)
     more = "copies of each row to forget, in other surroundings (default: %(default)s)"
-    option(g, "--diversify", "N", more, int, 0)
-    option(g, "--rounds", "N", "rounds of iterate, at most (default: %(default)s)", int, 3)
+    option(g, "--diversify", "N", more, AMOUNT, 0)
+    option(g, "--rounds", "N", "rounds of iterate, at most (default: %(default)s)", COUNT, 3)
     part = p.add_argument_group("what is trained")
-    option(part, "--lora", "R", "adapters of this rank, merged at the end (default: all)", int, 0)
+    option(
+        part, "--lora", "R", "adapters of this rank, merged at the end (default: all)", AMOUNT, 0
+    )
     layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
-    part.add_argument("--layers", metavar="N", type=int, nargs="+", default=[], help=layers)
+    part.add_argument("--layers", metavar="N", type=AMOUNT, nargs="+", default=[], help=layers)
     four = "the model in 4 bits, through bitsandbytes on a GPU; needs --lora and a --method"
     option(part, "--four-bit", None, four)
 
@@ -42,15 +82,22 @@ def _repair_options(p):
 def _unlearn_options(p):
     "How the format is unlearned where the method is unlearn."
     g = p.add_argument_group("unlearning (--method unlearn)")
-    option(g, "--objective", "NAME", "forgetting term (default: %(default)s)", default="bounded")
+    option(
+        g,
+        "--objective",
+        "NAME",
+        "forgetting term (default: %(default)s)",
+        one_of(*OBJECTIVE_NAMES),
+        "bounded",
+    )
     which = ["all", "completion", "format"]
     tokens = "which tokens to forget (default: %(default)s)"
     option(g, "--forget-on", "WHICH", tokens, default="format", choices=which)
-    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", float, 0.3)
+    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", WEIGHT, 0.3)
     budget = "budget, forget and replay together (default: %(default)s)"
-    option(g, "--tokens", "N", budget, int, 65_536)
-    option(g, "--lr", "X", "learning rate (default: %(default)s)", float, 5e-5)
-    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", int, 256)
+    option(g, "--tokens", "N", budget, COUNT, 65_536)
+    option(g, "--lr", "X", "learning rate (default: %(default)s)", POSITIVE, 5e-5)
+    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", whole(2), 256)
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f202
 def add_repair(
@@ -75,8 +122,8 @@ def add_repair(
     _repair_options(p)
     _unlearn_options(p)
     mined = "texts a side that the diagnosis mines (default: %(default)s)"
-    option(p, "--sample", "N", mined, int, 2000)
-    option(p, "--limit", "N", "read at most N texts a side (default: all)", int)
+    option(p, "--sample", "N", mined, COUNT, 2000)
+    option(p, "--limit", "N", "read at most N texts a side (default: all)", COUNT)
     seed_option(p, "of samples and order")
     machine_options(p, "of the multiplications, and of the model that is diagnosed")
 
@@ -152,7 +199,7 @@ def _repair_rows(args, tokenizer):
 
     tell = say_once()
     sources = [args.natural, args.synthetic]
-    sides = zip(sources, source_columns(args, sources, tell), strict=True)
+    sides = zip(sources, checked_columns(args, sources, tell), strict=True)
     rows = [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
     check_sides(rows[1], rows[0], tokenizer, ("synthetic", "natural"))
     return rows
@@ -227,6 +274,7 @@ def run_repair(
     from synthflaw.unlearn.repair_page import write_repair
     from synthflaw.unlearn.trainer import Diverged
 
+    _check_repair(args)
     set_threads(args.threads)
     settings = _repair_settings(args)
     model, tokenizer = _model(args)
@@ -245,3 +293,19 @@ def run_repair(
         page = write_repair(done, tokenizer, args.out, str(args.model), command, sources)
     _print_repair(done, page)
     return 0 if done.accepted else 1
+
+# %% ../../nbs/cli/09_repair.ipynb #1c95dc64
+def _check_repair(args):
+    "Models and sources that can be refused before anything is loaded."
+    from synthflaw.lm.foreign import check_model
+
+    check_model(args.model)
+    others = [("reference", args.reference), ("teacher", args.teacher)]
+    others += [("instruct", name) for name in args.instruct or ()]
+    for role, name in others:
+        if name:
+            check_model(name, role)
+    checked_columns(args, [args.natural, args.synthetic], lambda note: None)
+    check_sources(args.sft)
+    both = args.auto and args.method != "auto"
+    check_words(not both, "method", args.method, "left out with --auto")
