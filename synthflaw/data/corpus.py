@@ -73,6 +73,15 @@ def cache_folder() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("SYNTHFLAW_CACHE") or caches / "synthflaw")
 
+# %% ../../nbs/11_corpus.ipynb #ae0ba5dd
+def embedded_file(
+    packages: Iterable[str] = PACKAGES,  # packages to read
+) -> Path:  # its name changes with every version that the corpus depends on
+    "Where the corpus of the installed versions is kept, once it was read."
+    versions = {p: metadata.version(DISTRIBUTIONS.get(p, p)) for p in packages}
+    name = f"embedded-{fingerprint(_RULES, platform.python_version(), versions)}.jsonl"
+    return cache_folder() / name
+
 # %% ../../nbs/11_corpus.ipynb #9ce61d6b
 def _read_packages(packages: Iterable[str]) -> Iterator[Document]:
     "Python's manual, then the packages one after another."
@@ -87,9 +96,7 @@ def embedded_documents(
 ) -> list[Document]:  # deterministic for given versions
     "The documentation already on this machine, cleaned and deduplicated."
     packages = tuple(packages)
-    versions = {p: metadata.version(DISTRIBUTIONS.get(p, p)) for p in packages}
-    name = f"embedded-{fingerprint(_RULES, platform.python_version(), versions)}.jsonl"
-    file = cache_folder() / name
+    file = embedded_file(packages)
     if cache and file.exists():
         return [Document(**r) for r in read_jsonl(file)]
     docs = list(deduplicate(_read_packages(packages)))

