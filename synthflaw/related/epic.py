@@ -162,7 +162,7 @@ def recombine(
 
 # %% ../../nbs/related/05_epic.ipynb #0292e64b
 OPTIONS = {
-    "engine": str,  # "rule", MODEL@URL, or a model; "smollm" if not given
+    "engine": str,  # "rule", MODEL@URL, a model, or "none"; "smollm" if not given
     "train": str,  # CSV of real training rows
     "test": str,  # CSV of real test rows
     "written": str,  # CSV of rows that a language model wrote
@@ -188,16 +188,16 @@ def survey_numbers(
     "Rows for the survey by an engine, by the rule, and by both baselines."
     train, test = split_table(short_survey(), seed, 600, 3000)
     codes = value_codes(train, seed)
-    n, sets, group = (6, 1, 5) if quick else (12, 2, 5)
+    n, sets, group = (6, 1, 5) if quick else (10, 2, 5)
     prompts = epic_prompts(train, codes, seed, n, sets, group)
 
     def read(text):
         return read_reply(train, codes, text)
 
-    asked = open_engine(engine, recombine, 112, 0.7, derive_seed(seed, "sampling"))
+    asked = open_engine(engine, recombine, 80, 0.7, derive_seed(seed, "sampling"))
     written = write_rows(train, prompts, asked, read, seed)
     counts = need_rows(written, train)
-    rule = write_rows(train, prompts, open_engine("rule", recombine, 112, 0.7), read, seed)
+    rule = write_rows(train, prompts, open_engine("rule", recombine, 80, 0.7), read, seed)
     arms = baseline_arms(train, counts, seed)
     arms["recombined"] = take_rows(train, rule.rows, counts)
     arms["language model"] = written.rows
@@ -280,8 +280,11 @@ def run(
 ) -> dict:  # numbers
     "One seed on the survey, and on the user's rows where there are any."
     engine = engine or ("rule" if quick else "smollm")
-    found = survey_numbers(seed, engine, quick)
-    numbers = {f"survey: {key}": value for key, value in found.items()}
+    numbers = {}
+    if engine != "none":
+        found = survey_numbers(seed, engine, quick)
+        numbers = {f"survey: {key}": value for key, value in found.items()}
+    check(engine != "none" or given, "engine", engine, "a model, where no written rows are given")
     if given:
         names = [name for name in OPTIONS if name != "engine"]
         missing = [name for name in names if name not in given]

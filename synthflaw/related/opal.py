@@ -232,15 +232,15 @@ def run(
     "One seed of the survey with a spurious feature."
     train, test = spurious_tables(seed)
     groups = attribute_groups(train, ATTRIBUTE, CUT)
-    prompts = opal_prompts(train, groups, seed, 10)
+    prompts = opal_prompts(train, groups, seed, 8)
 
     def read(text):
         return read_sentences(train, text)
 
     name = engine or ("rule" if quick else "smollm")
-    asked = open_engine(name, recombine_sentences, 160, 0.6, derive_seed(seed, "sampling"))
+    asked = open_engine(name, recombine_sentences, 128, 0.6, derive_seed(seed, "sampling"))
     written = write_rows(train, prompts, asked, read, seed)
-    by_rule = open_engine("rule", recombine_sentences, 160, 0.6)
+    by_rule = open_engine("rule", recombine_sentences, 128, 0.6)
     rule = write_rows(train, prompts, by_rule, read, seed)
     arms, balance = arms_of(train, written.rows, rule.rows, seed)
     kinds = ("logistic",) if quick else ("logistic", "forest", "boosting")
