@@ -269,6 +269,22 @@ def level_scores(
         consistent.append(float(next(failed, len(levels))))
     return out | means | {"csl": _over_groups(consistent)}
 
+# %% ../../nbs/63_score.ipynb #a5ced002
+def asked_gain(
+    rows: Sequence[dict],  # prompts with constraints
+    asked: Sequence,  # answers to the prompts
+    bare: Sequence,  # answers to the same requests without their constraints
+) -> dict[str, dict]:  # "asked", "not_asked", and "gain", their difference: cells over prompts
+    "What asking for a constraint adds to how often answers keep it."
+    allowed = f"one for each of the {len(rows)} rows"
+    check(len(rows) == len(asked) == len(bare), "bare", f"{len(bare)} answers", allowed)
+    both = [
+        [float(verdict(row, *answer_of(answer))["strict"]) for row, answer in pairs]
+        for pairs in (zip(rows, asked, strict=True), zip(rows, bare, strict=True))
+    ]
+    gain = [a - b for a, b in zip(*both, strict=True)]
+    return {"asked": _cell(both[0]), "not_asked": _cell(both[1]), "gain": _cell(gain)}
+
 # %% ../../nbs/63_score.ipynb #e4db3b09
 def answer_prompts(
     model,  # a causal language model
