@@ -45,7 +45,7 @@ ARMS = {
     "removed": Planted(removed=1.0),
     "template": Planted(template=0.125),
 }  # arm -> treatment
-SPOKEN = ("0%", "again", "25%", "50%", "removed")  # arms that answer prompts as well
+ABOUT_TEMPLATE = ("0%", "again", "template")  # arms in which the template is looked for
 TEN = (
     "title",
     "json",
@@ -120,18 +120,14 @@ class Trial:
         self.prompts = asked[sizes["asked"] :]
         taken = {r["prompt"] for r in asked}
         self.free = [r for r in shipped if r["prompt"] not in taken]
-        self.exam = exam(
-            self.tokenizer,
-            held,
-            data.texts("heldout_natural")[: sizes["natural"]],
-            spans,
-            prompts=[],
-            openings=[],
-            constraints=asked[: sizes["asked"]],
-            n=max(sizes["asked"], 2 * sizes["pairs"]),
-            max_tokens=sizes["tokens"],
-        )
-        self.theirs = self.exam.look(self.model)
+        natural = data.texts("heldout_natural")[: sizes["natural"]]
+        silent = {"prompts": [], "openings": [], "max_tokens": sizes["tokens"]}
+        n = sizes["asked"]
+        self.margins = exam(self.tokenizer, constraints=asked[:n], n=n, **silent)
+        n = max(sizes["natural"], 2 * sizes["pairs"])
+        self.template = exam(self.tokenizer, held, natural, spans, constraints=[], n=n, **silent)
+        self.margin_start = float(self.margins.look(self.model)["margin"].mean())
+        self.theirs = self.template.look(self.model)
 
     def taught(self, seed: int, arm: str) -> tuple:  # model, rows
         "The start model after the SFT of an arm."
@@ -145,52 +141,55 @@ class Trial:
         fine_tune(model, self.tokenizer, rows, settings)
         return model, rows
 
-    def scores(self, model) -> dict:
-        "Every measure that needs no answer."
-        own = self.exam.look(model)
-        found = {f["metric"]: f for f in read_panel(self.exam, own, self.theirs).findings}
-        kept = ("template_probability", "natural_nll")
-        hidden = [k for k in found if k.startswith("hidden_")]
+    def margin(self, model) -> dict:
+        "What a constraint tells the model about its answer: against none, and another one."
+        own = self.margins.look(model)
         return {
             "margin": float(own["margin"].mean()),
             "margin_other": float(own["margin_other"].mean()),
-            **{k: found[k]["value"] for k in (*kept, *hidden)},
-            "margin_start": float(self.theirs["margin"].mean()),
+            "margin_start": self.margin_start,
             "margins": [round(float(v), 4) for v in own["margin"]],
         }
 
+    def hidden(self, model) -> dict:
+        "The template's likelihood against the start model's, net of natural text."
+        panel = read_panel(self.template, self.template.look(model), self.theirs)
+        kept = ("template_probability", "natural_nll")
+        found = {f["metric"]: f["value"] for f in panel.findings}
+        return {k: v for k, v in found.items() if k in kept or k.startswith("hidden_")}
+
     def followed(self, model) -> dict:
         "Following where it is asked for, and where it is not."
-        limit = self.sizes["new_tokens"]
+        limit, model = self.sizes["new_tokens"], model.bfloat16()
         said = [
-            generate(model.bfloat16(), self.tokenizer, [r[k] for r in self.prompts], limit)
+            generate(model, self.tokenizer, [r[k] for r in self.prompts], limit)
             for k in ("prompt", "request")
         ]
-        found = asked_gain(self.prompts, *said)
-        return {k: cell["mean"] for k, cell in found.items()}
+        return {k: cell["mean"] for k, cell in asked_gain(self.prompts, *said).items()}
 
-    def row(self, seed: int, arm: str) -> dict:
-        "The numbers of an arm of a seed."
+    def row(self, seed: int, arm: str, answers: bool) -> dict:
+        "The numbers of an arm of a seed, and what they cost in CPU seconds."
         began = time.process_time()
         model, rows = self.taught(seed, arm)
         taught = time.process_time()
-        numbers = self.scores(model)
-        seen = time.process_time()
-        numbers |= self.followed(model) if arm in SPOKEN else {}
-        parts = (taught - began, seen - taught, time.process_time() - seen)
-        names = ("seconds_sft", "seconds_exam", "seconds_answers")
-        cost = {k: round(v, 1) for k, v in zip(names, parts, strict=True)}
+        if answers:
+            numbers = self.followed(model)
+        else:
+            numbers = self.margin(model)
+            numbers |= self.hidden(model) if arm in ABOUT_TEMPLATE else {}
+        looked = time.process_time() - taught
+        cost = {"seconds_sft": round(taught - began, 1), "seconds_look": round(looked, 1)}
         return numbers | cost | {"rows": len(rows)}
 
 # %% ../../nbs/experiments/10_controls.ipynb #fdc5b4b4
 SIZES = {
     "rows": 48,  # of SFT
-    "asked": 40,  # answers whose margin is measured
-    "prompts": 30,  # answered with their constraint and without
-    "pairs": 8,  # held-out pairs in the template
-    "natural": 12,  # natural texts
-    "tokens": 80,  # of a text
-    "new_tokens": 56,  # of an answer
+    "asked": 30,  # answers whose margin is measured
+    "prompts": 20,  # answered with their constraint and without
+    "pairs": 6,  # held-out pairs in the template
+    "natural": 8,  # natural texts
+    "tokens": 72,  # of a text
+    "new_tokens": 48,  # of an answer
 }
 
 
@@ -199,10 +198,11 @@ def planted_drops(  # noqa: PLR0913
     seeds: Iterable[int] = range(5),  # each draws the rows of SFT and their order
     preset: Preset = PRESETS["smollm"],  # whose base model and texts
     arms: Iterable[str] = tuple(ARMS),  # of `ARMS`
+    answers: bool = False,  # answer prompts, in place of the likelihoods; a pass of its own
     show: Callable | None = print,  # called with each new row
     sizes: dict | None = None,  # changes of `SIZES`
     restore: dict | None = None,  # changes of `RestoreSettings`: sft_rate, dtype, …
-) -> list[dict]:  # seed, arm, the measures, and CPU seconds
+) -> list[dict]:  # seed, arm, stage, the measures, and CPU seconds
     "Every arm on every seed; resumable."
     trial = None
 
@@ -212,6 +212,7 @@ def planted_drops(  # noqa: PLR0913
         return seed
 
     def row(seed, arm):
-        return trial.row(seed, arm)
+        return trial.row(seed, arm, answers)
 
-    return run_arms(arms, seeds, row, Path(run) / "controls.jsonl", prepare, show)
+    stage, file = "answers" if answers else "likelihoods", Path(run) / "controls.jsonl"
+    return run_arms(arms, seeds, row, file, prepare, show, stage=stage)
