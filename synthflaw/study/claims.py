@@ -371,7 +371,7 @@ def _width_caveats(said: list[dict]) -> list[str]:
     out = []
     for v in said:
         if v["name"] == "drop" and v["standing"] == "not found" and power_text(v["cell"]):
-            out.append(f"Following: {power_text(v['cell'])}; smaller ones go unnoticed.")
+            out.append(f"In following {power_text(v['cell'])}; a smaller one may hide.")
     cells = [v["cell"] for v in said if v["standing"] != "not decided"]
     still = [c for c in cells if c["ci95"][0] == c["ci95"][1]]
     if still:

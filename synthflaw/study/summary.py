@@ -206,7 +206,7 @@ def power_text(
     if found is None:
         return ""
     effect, low, high = (f"{v:.2g}" for v in found)
-    return f"Of such studies 80% find a true difference of {effect} [{low}, {high}]"
+    return f"80% of such studies find a true difference of {effect} [{low}, {high}]"
 
 # %% ../../nbs/72_summary.ipynb #fde86dd5
 def counted_families(
