@@ -63,9 +63,10 @@ TEN = (
 def exercises(
     n: int,  # rows
     rows: Sequence[dict],  # of the shipped kind, with some that have no constraint
+    families: Sequence[str] = TEN,  # that count
 ) -> list[dict]:  # the rows, with "request" and "constraint" apart
-    "Rows of the ten families, one family after the other."
-    rows = [r for r in rows if r["family"] in (*TEN, "none")]
+    "Rows of some families, one family after the other."
+    rows = [r for r in rows if r["family"] in (*families, "none")]
     by_prompt = {r["prompt"]: r for r in rows}
     found = margin_rows(n, rows)
     return [{**by_prompt[f"{m['request']} {m['constraint']}"], **m} for m in found]
@@ -103,85 +104,7 @@ def spoiled(
     out[:k] = [{key: r[key] for key in ("prompt", "completion")} for r in pairs[:k]]
     return out
 
-# %% ../../nbs/experiments/10_controls.ipynb #181037c9
-class Trial:
-    "A start model, what is asked of every model, and rows that nobody is asked about."
-
-    def __init__(self, run: Path, preset: Preset, sizes: dict, restore: dict):
-        self.model, self.tokenizer = base_lm(preset, 0, run)
-        self.sizes, self.restore = sizes, restore
-        data = SeedData(run, 0, preset)
-        held = [{**r, "id": str(i)} for i, r in enumerate(data.rows("heldout_synthetic"))]
-        held = held[: sizes["pairs"]]
-        spans = {r["id"]: format_spans(text_of(r)) for r in held}
-        self.pairs = data.rows("synthetic")
-        shipped = load_instructions()
-        asked = exercises(sizes["asked"] + sizes["prompts"], shipped)
-        self.prompts = asked[sizes["asked"] :]
-        taken = {r["prompt"] for r in asked}
-        self.free = [r for r in shipped if r["prompt"] not in taken]
-        natural = data.texts("heldout_natural")[: sizes["natural"]]
-        silent = {"prompts": [], "openings": [], "max_tokens": sizes["tokens"]}
-        n = sizes["asked"]
-        self.margins = exam(self.tokenizer, constraints=asked[:n], n=n, **silent)
-        n = max(sizes["natural"], 2 * sizes["pairs"])
-        self.template = exam(self.tokenizer, held, natural, spans, constraints=[], n=n, **silent)
-        self.margin_start = float(self.margins.look(self.model)["margin"].mean())
-        self.theirs = self.template.look(self.model)
-
-    def taught(self, seed: int, arm: str) -> tuple:  # model, rows
-        "The start model after the SFT of an arm."
-        plant = ARMS[arm]
-        own = derive_seed(seed, "controls", plant.turn)
-        drawn = random.Random(own).sample(self.free, len(self.free))
-        rows = exercises(self.sizes["rows"], drawn)
-        rows = spoiled(rows, plant, random.Random(own).sample(self.pairs, len(rows) // 2))
-        model = copy.deepcopy(self.model)
-        settings = RestoreSettings(**{"dtype": "bfloat16", "seed": own} | self.restore)
-        fine_tune(model, self.tokenizer, rows, settings)
-        return model, rows
-
-    def margin(self, model) -> dict:
-        "What a constraint tells the model about its answer: against none, and another one."
-        own = self.margins.look(model)
-        return {
-            "margin": float(own["margin"].mean()),
-            "margin_other": float(own["margin_other"].mean()),
-            "margin_start": self.margin_start,
-            "margins": [round(float(v), 4) for v in own["margin"]],
-        }
-
-    def hidden(self, model) -> dict:
-        "The template's likelihood against the start model's, net of natural text."
-        panel = read_panel(self.template, self.template.look(model), self.theirs)
-        kept = ("template_probability", "natural_nll")
-        found = {f["metric"]: f["value"] for f in panel.findings}
-        return {k: v for k, v in found.items() if k in kept or k.startswith("hidden_")}
-
-    def followed(self, model) -> dict:
-        "Following where it is asked for, and where it is not."
-        limit, model = self.sizes["new_tokens"], model.bfloat16()
-        said = [
-            generate(model, self.tokenizer, [r[k] for r in self.prompts], limit)
-            for k in ("prompt", "request")
-        ]
-        return {k: cell["mean"] for k, cell in asked_gain(self.prompts, *said).items()}
-
-    def row(self, seed: int, arm: str, answers: bool) -> dict:
-        "The numbers of an arm of a seed, and what they cost in CPU seconds."
-        began = time.process_time()
-        model, rows = self.taught(seed, arm)
-        taught = time.process_time()
-        if answers:
-            numbers = self.followed(model)
-        else:
-            numbers = self.margin(model)
-            numbers |= self.hidden(model) if arm in ABOUT_TEMPLATE else {}
-        looked = time.process_time() - taught
-        cost = {"seconds_sft": round(taught - began, 1), "seconds_look": round(looked, 1)}
-        return numbers | cost | {"rows": len(rows)}
-
-# %% ../../nbs/experiments/10_controls.ipynb #fdc5b4b4
+# %% ../../nbs/experiments/10_controls.ipynb #a0c5a9ff
 SIZES = {
     "rows": 48,  # of SFT
     "asked": 30,  # answers whose margin is measured
@@ -193,6 +116,100 @@ SIZES = {
 }
 
 
+class Questions:
+    "What every model is asked, and rows that nobody is asked about."
+
+    def __init__(
+        self,
+        tokenizer,  # of all the models
+        data: SeedData,  # held-out pairs and natural texts
+        rows: Sequence[dict],  # instructions with answers, of the shipped kind
+        sizes: dict,  # of `SIZES`
+        families: Sequence[str] = TEN,  # whose instructions count
+    ):
+        self.tokenizer, self.families, self.limit = tokenizer, families, sizes["new_tokens"]
+        held = [{**r, "id": str(i)} for i, r in enumerate(data.rows("heldout_synthetic"))]
+        held = held[: sizes["pairs"]]
+        spans = {r["id"]: format_spans(text_of(r)) for r in held}
+        natural = data.texts("heldout_natural")[: sizes["natural"]]
+        silent = {"prompts": [], "openings": [], "max_tokens": sizes["tokens"]}
+        n = sizes["asked"]
+        asked = exercises(n + sizes["prompts"], rows, families)
+        self.prompts, taken = asked[n:], {r["prompt"] for r in asked}
+        self.free = [r for r in rows if r["prompt"] not in taken]
+        self.margins = exam(tokenizer, constraints=asked[:n], n=n, **silent)
+        n = max(sizes["natural"], 2 * sizes["pairs"])
+        self.template = exam(tokenizer, held, natural, spans, constraints=[], n=n, **silent)
+
+    def lesson(self, n: int, seed: int) -> list[dict]:
+        "Rows for SFT, drawn anew for each seed."
+        drawn = random.Random(seed).sample(self.free, len(self.free))
+        return exercises(n, drawn, self.families)
+
+    def margin(self, model) -> dict:
+        "What a constraint tells the model about its answer: against none, and another one."
+        own = self.margins.look(model)
+        return {
+            "margin": float(own["margin"].mean()),
+            "margin_other": float(own["margin_other"].mean()),
+            "margins": [round(float(v), 4) for v in own["margin"]],
+        }
+
+    def hidden(self, model, theirs: dict) -> dict:
+        "The template's likelihood against what a reference scored, net of natural text."
+        panel = read_panel(self.template, self.template.look(model), theirs)
+        kept = ("template_probability", "natural_nll")
+        found = {f["metric"]: f["value"] for f in panel.findings}
+        return {k: v for k, v in found.items() if k in kept or k.startswith("hidden_")}
+
+    def followed(self, model) -> dict:
+        "Following where it is asked for, and where it is not."
+        said = [
+            generate(model, self.tokenizer, [r[k] for r in self.prompts], self.limit)
+            for k in ("prompt", "request")
+        ]
+        return {k: cell["mean"] for k, cell in asked_gain(self.prompts, *said).items()}
+
+# %% ../../nbs/experiments/10_controls.ipynb #9336b519
+class Trial:
+    "A start model and what is asked of all that SFT makes of it."
+
+    def __init__(self, run: Path, preset: Preset, sizes: dict, restore: dict):
+        self.model, self.tokenizer = base_lm(preset, 0, run)
+        self.size, self.restore = sizes["rows"], restore
+        data = SeedData(run, 0, preset)
+        self.pairs = data.rows("synthetic")
+        self.questions = Questions(self.tokenizer, data, load_instructions(), sizes)
+        self.margin_start = self.questions.margin(self.model)["margin"]
+        self.theirs = self.questions.template.look(self.model)
+
+    def taught(self, seed: int, arm: str):  # a model
+        "The start model after the SFT of an arm."
+        plant = ARMS[arm]
+        own = derive_seed(seed, "controls", plant.turn)
+        rows = self.questions.lesson(self.size, own)
+        rows = spoiled(rows, plant, random.Random(own).sample(self.pairs, len(rows) // 2))
+        model = copy.deepcopy(self.model)
+        settings = RestoreSettings(**{"dtype": "bfloat16", "seed": own} | self.restore)
+        fine_tune(model, self.tokenizer, rows, settings)
+        return model
+
+    def row(self, seed: int, arm: str, answers: bool) -> dict:
+        "The numbers of an arm of a seed, and what they cost in CPU seconds."
+        began = time.process_time()
+        model = self.taught(seed, arm)
+        taught = time.process_time()
+        if answers:
+            numbers = self.questions.followed(model.bfloat16())
+        else:
+            numbers = self.questions.margin(model) | {"margin_start": self.margin_start}
+            if arm in ABOUT_TEMPLATE:
+                numbers |= self.questions.hidden(model, self.theirs)
+        looked = time.process_time() - taught
+        cost = {"seconds_sft": round(taught - began, 1), "seconds_look": round(looked, 1)}
+        return numbers | cost | {"rows": self.size}
+
+# %% ../../nbs/experiments/10_controls.ipynb #fdc5b4b4
 def planted_drops(  # noqa: PLR0913
     run: str | Path,  # folder of this experiment, or of a study
     seeds: Iterable[int] = range(5),  # each draws the rows of SFT and their order
