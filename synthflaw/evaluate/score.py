@@ -246,13 +246,12 @@ def _satisfied(rows, answers):
 def _over_groups(values):
     return bootstrap_cell(values, over="groups")
 
-# %% ../../nbs/63_score.ipynb #4550f69d
-def level_scores(
-    rows: Sequence[dict],  # rows of `make_levels`
-    answers: Sequence,  # one answer a prompt
+
+def level_cells(
+    hard: dict[tuple, float],  # (group, level) -> 1 where all constraints hold, else 0
+    soft: dict[tuple, float],  # (group, level) -> the share of them that hold
 ) -> dict[str, dict]:  # hsr_1 …, ssr_1 …, hsr, ssr (means over levels) and csl: cells over groups
-    "FollowBench's hard and soft satisfaction rate and consistent satisfaction level."
-    hard, soft = _satisfied(rows, answers)
+    "FollowBench's three rates from what was satisfied."
     groups = sorted({group for group, _ in hard})
     levels = sorted({level for _, level in hard})
     complete = len(hard) == len(groups) * len(levels)
@@ -268,6 +267,14 @@ def level_scores(
         failed = (i for i, level in enumerate(levels) if not hard[group, level])
         consistent.append(float(next(failed, len(levels))))
     return out | means | {"csl": _over_groups(consistent)}
+
+# %% ../../nbs/63_score.ipynb #4550f69d
+def level_scores(
+    rows: Sequence[dict],  # rows of `make_levels`
+    answers: Sequence,  # one answer a prompt
+) -> dict[str, dict]:  # hsr_1 …, ssr_1 …, hsr, ssr (means over levels) and csl: cells over groups
+    "FollowBench's hard and soft satisfaction rate and consistent satisfaction level."
+    return level_cells(*_satisfied(rows, answers))
 
 # %% ../../nbs/63_score.ipynb #a5ced002
 def asked_gain(

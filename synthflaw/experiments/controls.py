@@ -21,7 +21,8 @@ from ..evaluate.instructions import load_instructions
 from ..evaluate.score import asked_gain
 from ..lm.model import generate
 from ..study.experiment import SeedData, run_arms
-from ..study.preset import PRESETS, Preset, base_lm
+from ..study.preset import PRESETS, SEEN, Preset, base_lm, sft_settings
+from ..train.sft import sft
 from ..unlearn.restore import RestoreSettings, fine_tune
 from ..unlearn.rows import format_spans
 
@@ -116,6 +117,23 @@ SIZES = {
 }
 
 
+def start_model(
+    data: SeedData,  # the texts of a seed
+    preset: Preset,  # whose base model
+    chat: bool = False,  # after the study's SFT
+) -> tuple:  # model, tokenizer, rows of instructions that it has not read, their families
+    "The model that all arms start from; nano learns from the study's rows, SmolLM2 from its own."
+    model, tokenizer = base_lm(preset, data.seed, data.run)
+    if preset.base == "smollm":
+        return model, tokenizer, load_instructions(), TEN
+    rows = data.rows("sft")
+    if chat:
+        kept = len(rows) - min(1000, len(rows) // 3)  # the others are asked and taught later
+        sft(model, tokenizer, rows[:kept], sft_settings(preset, data.seed))
+        rows = rows[kept:]
+    return model, tokenizer, rows, SEEN
+
+# %% ../../nbs/experiments/10_controls.ipynb #9c6b11d5
 class Questions:
     "What every model is asked, and rows that nobody is asked about."
 
@@ -174,12 +192,12 @@ class Questions:
 class Trial:
     "A start model and what is asked of all that SFT makes of it."
 
-    def __init__(self, run: Path, preset: Preset, sizes: dict, restore: dict):
-        self.model, self.tokenizer = base_lm(preset, 0, run)
-        self.size, self.restore = sizes["rows"], restore
+    def __init__(self, run: Path, preset: Preset, sizes: dict, restore: dict, chat: bool):  # noqa: PLR0913
         data = SeedData(run, 0, preset)
+        self.model, self.tokenizer, rows, families = start_model(data, preset, chat)
+        self.size, self.restore = sizes["rows"], restore
         self.pairs = data.rows("synthetic")
-        self.questions = Questions(self.tokenizer, data, load_instructions(), sizes)
+        self.questions = Questions(self.tokenizer, data, rows, sizes, families)
         self.margin_start = self.questions.margin(self.model)["margin"]
         self.theirs = self.questions.template.look(self.model)
 
@@ -219,13 +237,14 @@ def planted_drops(  # noqa: PLR0913
     show: Callable | None = print,  # called with each new row
     sizes: dict | None = None,  # changes of `SIZES`
     restore: dict | None = None,  # changes of `RestoreSettings`: sft_rate, dtype, …
+    chat: bool = False,  # start from the base model after the study's SFT; not of SmolLM2
 ) -> list[dict]:  # seed, arm, stage, the measures, and CPU seconds
     "Every arm on every seed; resumable."
     trial = None
 
     def prepare(seed):
         nonlocal trial
-        trial = trial or Trial(Path(run), preset, SIZES | (sizes or {}), restore or {})
+        trial = trial or Trial(Path(run), preset, SIZES | (sizes or {}), restore or {}, chat)
         return seed
 
     def row(seed, arm):

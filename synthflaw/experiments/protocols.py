@@ -17,23 +17,13 @@ import numpy as np
 
 from ..core import check, derive_seed
 from ..data.mixture import mix
-from ..evaluate.instructions import load_instructions
 from .content import true_selection
-from .controls import SIZES, TEN, Questions
+from .controls import SIZES, Questions, start_model
 from .prevention import Diet, read_texts
 from ..study.experiment import SeedData, arm_contrast, run_arms
-from synthflaw.study.preset import (
-    PRESETS,
-    SEEN,
-    Preset,
-    arm_settings,
-    base_lm,
-    repair_settings,
-    sft_settings,
-)
+from ..study.preset import PRESETS, Preset, arm_settings, repair_settings
 from ..study.summary import corrected
 from ..train.mask import masked_mix
-from ..train.sft import sft
 from ..train.train import continue_pretraining, train
 from ..unlearn.methods import Kit, treat, with_ids
 from ..unlearn.restore import RestoreSettings, fine_tune
@@ -43,7 +33,7 @@ from ..unlearn.rows import format_spans
 class Plan(NamedTuple):
     "What a model reads, and what is done to it then."
 
-    text: str | None  # source, mixed, synthetic, content (pairs without the template); None: nothing
+    text: str | None  # source, mixed, synthetic, content (its format masked); None: nothing
     cure: str | None = None  # unlearn, replay, natural, or one of `METHODS`
     share: float = 1.0  # of the tokens that is that text; the rest is natural
 
@@ -94,6 +84,8 @@ NANO = replace(
     primary={"cause": "MixedLM − SynthLM", "repair": "UnlearnLM − natural only"},
 )
 SHARED = replace(PRESETS["nano"], primary={"cause": "NaturalLM, 2% − SynthLM, 2%"})
+
+# %% ../../nbs/experiments/11_protocols.ipynb #32608ea2
 PROTOCOLS = {
     "gentle": Protocol(
         "Does one format cost a tuned model following, after little SFT?",
@@ -142,16 +134,8 @@ class Ward:
     def __init__(self, run: Path, seed: int, protocol: Protocol, sizes: dict, restore: dict):
         self.p, self.preset, self.seed, self.restore = protocol, protocol.preset, seed, restore
         self.data = SeedData(run, seed, self.preset)
-        self.model, self.tokenizer = base_lm(self.preset, seed, run)
-        own = protocol.chat or self.preset.base != "smollm"  # nano learns from the study's rows
-        rows, families = load_instructions(), TEN
-        if own:
-            rows, families = self.data.rows("sft"), SEEN
-        if protocol.chat:
-            kept = len(rows) - min(1000, len(rows) // 3)  # the others are asked and taught later
-            settings = sft_settings(self.preset, seed)
-            sft(self.model, self.tokenizer, rows[:kept], settings)
-            rows = rows[kept:]
+        found = start_model(self.data, self.preset, protocol.chat)
+        self.model, self.tokenizer, rows, families = found
         self.questions = Questions(self.tokenizer, self.data, rows, sizes, families)
         self.theirs = self.questions.template.look(self.model)
         self.read = {}  # (text, share) -> weights
@@ -169,33 +153,6 @@ class Ward:
         more = {"sft": rows[:half], "chat": rows[half:], "restore": self.restore}
         return Kit(self.tokenizer, pairs, replay, spans, copy.deepcopy(self.model), **more)
 
-    def feed(self, model, path: Plan) -> None:
-        "Continued pre-training on the text of an arm."
-        tokens = round(self.preset.arm_tokens / path.share)
-        if path.text != "content":
-            diet = Diet(path.text, path.share)
-            read_texts(model, self.tokenizer, self.data, self.preset, diet, tokens)
-            return
-        rows = self.data.rows("synthetic")
-        order = {"seq_len": self.preset.seq_len, "seed": derive_seed(self.seed, "mix")}
-        given = ({"text": rows}, {"text": 1.0}, tokens, self.tokenizer, true_selection(rows))
-        packed = masked_mix(*given, **order).dataset.select_columns(["input_ids", "labels"])
-        train(model, self.tokenizer, packed, arm_settings(self.preset, self.seed))
-
-    def cured(self, model, cure: str) -> None:
-        "A treatment of a model that has read the pairs."
-        p, s = self.preset, self.seed
-        if cure == "natural":
-            texts = {"natural": self.data.texts("replay")}
-            order = {"seq_len": p.seq_len, "seed": derive_seed(s, "natural only")}
-            rows = mix(texts, {"natural": 1.0}, p.repair_tokens, self.tokenizer, **order).dataset
-            rate = arm_settings(p, s, learning_rate=p.repair_lr)
-            continue_pretraining(model, self.tokenizer, rows, rate)
-            return
-        weight = {"w_forget": 0.0} if cure == "replay" else {}
-        kit = replace(self.kit, unlearn=repair_settings(p, s, **weight))
-        treat(model, "unlearn" if cure == "replay" else cure, kit)
-
     def arm(self, name: str):  # a model
         "The model of an arm before any SFT."
         path, model = self.p.arms[name], copy.deepcopy(self.model)
@@ -205,11 +162,11 @@ class Ward:
         if key in self.read:
             model.load_state_dict(self.read[key])
         else:
-            self.feed(model, path)
+            feed(self, model, path)
             if path.text == "synthetic" and path.share == 1:  # the start of every treatment
                 self.read[key] = {k: v.clone() for k, v in model.state_dict().items()}
         if path.cure:
-            self.cured(model, path.cure)
+            cure(self, model, path.cure)
         return model
 
     def after(self, model, lesson: int, repeat: int) -> dict:
@@ -234,6 +191,44 @@ class Ward:
             found.append({"rows": lesson, **mean})
         last = {k: v for k, v in found[-1].items() if k != "rows"}
         return {"lessons": found, "area": area(found), **last}
+
+# %% ../../nbs/experiments/11_protocols.ipynb #bf2dc367
+def feed(
+    ward: Ward,  # of a seed
+    model,  # changed in place
+    plan: Plan,  # what it reads
+) -> None:
+    "Continued pre-training on the text of an arm."
+    preset, tokenizer, seed = ward.preset, ward.tokenizer, ward.seed
+    tokens = round(preset.arm_tokens / plan.share)
+    if plan.text != "content":
+        diet = Diet(plan.text, plan.share)
+        read_texts(model, tokenizer, ward.data, preset, diet, tokens)
+        return
+    rows = ward.data.rows("synthetic")
+    order = {"seq_len": preset.seq_len, "seed": derive_seed(seed, "mix")}
+    given = ({"text": rows}, {"text": 1.0}, tokens, tokenizer, true_selection(rows))
+    packed = masked_mix(*given, **order).dataset.select_columns(["input_ids", "labels"])
+    train(model, tokenizer, packed, arm_settings(preset, seed))
+
+
+def cure(
+    ward: Ward,  # of a seed
+    model,  # that has read the pairs; changed in place
+    how: str,  # natural, replay, or one of `METHODS`
+) -> None:
+    "The treatment of an arm."
+    p, seed = ward.preset, ward.seed
+    if how == "natural":
+        texts = {"natural": ward.data.texts("replay")}
+        order = {"seq_len": p.seq_len, "seed": derive_seed(seed, "natural only")}
+        rows = mix(texts, {"natural": 1.0}, p.repair_tokens, ward.tokenizer, **order).dataset
+        settings = arm_settings(p, seed, learning_rate=p.repair_lr)
+        continue_pretraining(model, ward.tokenizer, rows, settings)
+        return
+    weight = {"w_forget": 0.0} if how == "replay" else {}
+    kit = replace(ward.kit, unlearn=repair_settings(p, seed, **weight))
+    treat(model, "unlearn" if how == "replay" else how, kit)
 
 # %% ../../nbs/experiments/11_protocols.ipynb #8797c868
 def area(

@@ -159,7 +159,7 @@ def hidden_contrasts(
         out |= corrected(known, named_before(results, "hidden format", question))
     return out
 
-
+# %% ../../nbs/72_summary.ipynb #fb703ab3
 def corrected_contrasts(
     results: dict,  # content of results.json
 ) -> dict[str, dict]:  # table -> contrast -> cell; those of a question with p-values
