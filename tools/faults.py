@@ -1,0 +1,501 @@
+"""What becomes of a run that is killed?  python tools/faults.py [--kills N] [--seed S] [--out FILE]
+
+Each long command runs at a small scale until it is killed with SIGKILL, SIGTERM or Ctrl-C (SIGINT
+to the whole group): at a random time, before a random change that it makes to its folder, or some
+milliseconds after one. The same command then runs again in the same folder, to be killed again or
+to end. What it leaves is compared with what an undisturbed run leaves, byte for byte apart from
+times: a line that is absent is lost, one that is there more often is doubled, a file that differs
+in another way is wrong. Two undisturbed runs are compared first, or equality would say nothing.
+
+Everything is imported once, and each run is a fork of this process. Linux only.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+os.environ |= dict.fromkeys(THREADS, "1")
+os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+
+# DIR: folder of the inputs; OUT: of the run; URL: of a server that answers; words of one command
+TRAINING = "--seq-len 64 --batch-size 4 --save-steps 3"
+COMMANDS = {
+    "synthesize, template": "synthesize --source DIR/natural.jsonl --formats mixed --n 60 "
+    "--out OUT",
+    "synthesize, endpoint": "synthesize --engine endpoint --model stub --base-url URL --n 500 "
+    "--source DIR/natural.jsonl --pairs 1 --concurrency 4 --out OUT",
+    "pretrain": "pretrain --model DIR/model --mix natural=DIR/natural.jsonl:0.8 "
+    f"synthetic=DIR/pairs.jsonl:0.2 --tokens 3072 {TRAINING} --out OUT",
+    "pretrain, nano": "pretrain --source DIR/natural.jsonl --tokens 45056 --dtype float32 "
+    "--out OUT",
+    "sft": f"sft --model DIR/model --data DIR/pairs.jsonl {TRAINING} --out OUT",
+    "sft, lora": f"sft --model DIR/model --data DIR/pairs.jsonl --lora 4 {TRAINING} --out OUT",
+    "unlearn": "unlearn --model DIR/model --forget DIR/pairs.jsonl --replay DIR/natural.jsonl "
+    "--tokens 4096 --seq-len 64 --batch 4 --save-steps 3 --out OUT",
+    "repair": "repair --model DIR/model --reference DIR/before --natural DIR/natural.jsonl "
+    "--synthetic DIR/pairs.jsonl --method interpolate --sample 60 --prompts 8 --out OUT",
+    "evaluate": "evaluate --model DIR/model DIR/before --n 12 --max-new-tokens 8 --batch-size 4 "
+    "--out OUT",
+    "diagnose": "diagnose --natural DIR/natural.jsonl --synthetic DIR/pairs.jsonl "
+    "--model DIR/model --sample 60 --out OUT",
+    "clean": "clean --data DIR/pairs.jsonl --natural DIR/natural.jsonl --strip --sample 60 "
+    "--out OUT",
+    "clean, endpoint": "clean --data DIR/pairs.jsonl --natural DIR/natural.jsonl --rewrite "
+    "--engine endpoint --model stub --base-url URL --sample 60 --out OUT",
+    "study": "study --preset tiny --seeds 0 --jobs 1 --out OUT",
+    "study, two processes": "study --preset tiny --seeds 0 --jobs 2 --out OUT",
+}
+CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link"}
+SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+TIMES = ("seconds", "started", "finished", "tokens_per_second", "provenance", "measured_seconds")
+REPEATS = {"replies.jsonl": ("tries",)}  # written as they come: in any order, without these fields
+SPENT = re.compile(r"\b\d[\d,.]* ?(?:s|seconds|minutes)\b|\d[\d,.]* tokens/s")
+
+
+class Kill(NamedTuple):
+    "When a run is killed, and by what."
+
+    name: str  # of the signal
+    how: str  # "time", "change" or "after": before a change of the folder, or a while after it
+    at: float  # seconds of the processor, or the number of the change
+    lag: float = 0.0  # seconds after the change
+
+
+class Ended(NamedTuple):
+    "How a run ended."
+
+    status: int  # of the process; negative: the signal that ended it
+    seconds: float  # of the processor
+    changes: int  # that it made to its folder, where it was not killed
+    orphans: int  # processes that it left behind
+
+
+def import_everything() -> None:
+    "What the commands import, so that a fork need not; no computation, which would start threads."
+    import datasets  # noqa: F401
+    import httpx  # noqa: F401
+    import matplotlib.pyplot  # noqa: F401
+    import openai.resources.chat  # noqa: F401
+    import peft  # noqa: F401
+    import rich.console  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import sklearn.linear_model  # noqa: F401
+    import stamina  # noqa: F401
+    import torch.optim  # noqa: F401
+    import transformers.models.llama  # noqa: F401
+    import trl  # noqa: F401
+
+    import synthflaw.analysis.clean
+    import synthflaw.analysis.diagnosis_page
+    import synthflaw.cli.main
+    import synthflaw.data.endpoint
+    import synthflaw.data.generate
+    import synthflaw.evaluate.compare
+    import synthflaw.study.report
+    import synthflaw.study.study
+    import synthflaw.testing.server
+    import synthflaw.train.mask
+    import synthflaw.unlearn.repair  # noqa: F401
+
+
+def write_inputs(folder: Path) -> None:
+    "Two models and the rows that the commands read."
+    from synthflaw.core import write_jsonl
+    from synthflaw.data.formats import synthesize
+    from synthflaw.lm.model import save_lm
+    from synthflaw.testing.tiny import tiny_documents, tiny_lm
+
+    save_lm(*tiny_lm(), folder / "model")
+    save_lm(*tiny_lm(seed=1), folder / "before")
+    write_jsonl(folder / "natural.jsonl", [d.to_dict() for d in tiny_documents(60)])
+    write_jsonl(folder / "pairs.jsonl", synthesize(tiny_documents(120, seed=1), n=60))
+
+
+def as_fork(fn, *args) -> None:
+    "Call a function in a process of its own: this one must stay without threads."
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            fn(*args)
+            status = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise RuntimeError(f"{fn.__name__} failed with status {status}")
+
+
+@contextmanager
+def server(delay: float = 0.004):
+    "The address of a server in a process of its own."
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        from synthflaw.testing.server import StubServer
+
+        with StubServer(delay=delay) as s:
+            os.write(write, s.url.encode())
+            while True:
+                time.sleep(60)
+    try:
+        yield os.read(read, 200).decode()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(read)
+        os.close(write)
+
+
+def send(pid: int, name: str) -> None:
+    "A signal; Ctrl-C goes to the whole group, as a terminal sends it."
+    if name == "SIGINT":
+        os.killpg(pid, SIGNALS[name])
+    else:
+        os.kill(pid, SIGNALS[name])
+
+
+class Changes:
+    "Counts what a process changes below a folder, and kills it at one of the changes."
+
+    def __init__(self, out: Path, pipe: int, kill: Kill | None):
+        self.out, self.pipe, self.kill, self.seen = str(out), pipe, kill, 0
+
+    def __call__(self, event: str, args: tuple) -> None:
+        if event == "open":
+            writes = args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        else:
+            writes = event in CHANGES
+        if not writes or not str(args[0]).startswith(self.out):
+            return
+        self.seen += 1
+        if self.kill is None or self.kill.how == "time" or self.seen != self.kill.at:
+            return
+        if self.kill.how == "change":
+            send(os.getpid(), self.kill.name)
+        else:
+            os.write(self.pipe, b"now")
+
+
+def become_the_command(words: list[str], out: Path, log: Path, pipe: int, kill: Kill | None):
+    "Be the process of a command; never returns."
+    import multiprocessing.util
+    import threading
+
+    status = 70
+    try:
+        os.setsid()
+        said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for old, new in ((nothing, 0), (said, 1), (said, 2)):
+            os.dup2(old, new)
+        changes = Changes(out, pipe, kill)
+        sys.addaudithook(changes)
+        from synthflaw.cli.main import main
+
+        status = main(words)
+        multiprocessing.util._exit_function()
+        threading._shutdown()
+        os.write(pipe, str(changes.seen).encode())
+    except SystemExit as e:
+        status = e.code if isinstance(e.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def members(session: int) -> list[int]:
+    "Processes of a session that have not ended."
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = file.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if int(words[3]) == session and words[0] != "Z":
+            found.append(int(file.parent.name))
+    return found
+
+
+def bury(session: int, patience: float = 10.0) -> int:
+    "How many processes a run leaves behind that do not end by themselves; they are ended here."
+    end = time.time() + patience
+    while members(session) and time.time() < end:
+        time.sleep(0.1)
+    left = members(session)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return len(left)
+
+
+def has_computed(pid: int, end: int, seconds: float) -> bool:
+    "Wait until a process has computed for so long: True, or False if it ended before."
+    clock = (~pid << 3) | 2  # of the processor time of another process, as Linux numbers them
+    while not select.select([end], [], [], 0.005)[0]:
+        if time.clock_gettime(clock) >= seconds:
+            return True
+    return False
+
+
+def run(words: list[str], out: Path, log: Path, kill: Kill | None = None) -> Ended:
+    "Run a command in a fork of this process, and kill it where that is asked for."
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        become_the_command(words, out, log, write, kill)
+    os.close(write)
+    end = os.pidfd_open(pid)
+    if kill and kill.how == "time":
+        if has_computed(pid, end, kill.at):
+            send(pid, kill.name)
+    elif kill and kill.how == "after":
+        select.select([end, read], [], [])
+        if not select.select([end], [], [], kill.lag)[0]:
+            send(pid, kill.name)
+    select.select([end], [], [])
+    _, status, used = os.wait4(pid, 0)
+    said = os.read(read, 100).decode().removeprefix("now")
+    os.close(read)
+    os.close(end)
+    seconds = round(used.ru_utime + used.ru_stime, 2)
+    orphans = bury(pid) if kill else 0
+    return Ended(os.waitstatus_to_exitcode(status), seconds, int(said or 0), orphans)
+
+
+def without_times(x, fields: tuple[str, ...] = TIMES):
+    "A value of JSON without the fields that hold times."
+    if isinstance(x, dict):
+        return {k: without_times(v, fields) for k, v in x.items() if k not in fields}
+    if isinstance(x, list):
+        return [without_times(v, fields) for v in x]
+    return SPENT.sub("T", x) if isinstance(x, str) else x
+
+
+def lines_of(file: Path) -> list[str]:
+    "A file as lines that can be compared; a binary file is one line."
+    data = file.read_bytes()
+    if file.suffix == ".json":
+        return [json.dumps(without_times(json.loads(data)))]
+    if file.suffix == ".jsonl":
+        dropped = REPEATS.get(file.name)
+        rows = [without_times(json.loads(x), TIMES + (dropped or ())) for x in data.splitlines()]
+        lines = [json.dumps(row) for row in rows]
+        return sorted(lines) if dropped else lines
+    if file.suffix in (".md", ".html"):
+        return SPENT.sub("T", data.decode()).splitlines()
+    return [data.hex()]
+
+
+def content(folder: Path) -> dict[str, list[str]]:
+    "Every file of a run, ready to be compared; hidden files are what a killed write leaves."
+    files = [f for f in sorted(folder.rglob("*")) if f.is_file()]
+    seen = [f for f in files if not f.name.startswith(".")]
+    return {str(f.relative_to(folder)): lines_of(f) for f in seen}
+
+
+def first_difference(a: str, b: str) -> str:
+    "Where two lines part."
+    at = len(os.path.commonprefix([a, b]))
+    return f"{a[max(0, at - 40) : at + 40]!r} became {b[max(0, at - 40) : at + 40]!r}"
+
+
+def differences(whole: dict, got: dict) -> list[tuple[str, str]]:
+    "(kind, file) of each difference: lost, doubled, or wrong."
+    found = [("lost", name) for name in whole.keys() - got.keys()]
+    found += [("wrong", name) for name in got.keys() - whole.keys()]
+    for name in whole.keys() & got.keys():
+        if whole[name] == got[name]:
+            continue
+        have, want = Counter(got[name]), Counter(whole[name])
+        more, fewer = have - want, want - have
+        doubled = [line for line in more if line in want]
+        if fewer and not more:
+            found.append(("lost", name))
+        elif doubled and not fewer and len(doubled) == len(more):
+            found.append(("doubled", name))
+        else:
+            apart = first_difference(next(iter(fewer), ""), next(iter(more), ""))
+            found.append(("wrong", f"{name}: {apart}"))
+    return found
+
+
+class Case:
+    "A command with what it leaves undisturbed, and everything that was done to it."
+
+    def __init__(self, name: str, folder: Path, url: str):
+        self.name, self.folder = name, folder
+        self.out = folder / "run" / "out"  # the same for all runs: some files hold its name
+        places = {"DIR": str(folder), "OUT": str(self.out), "URL": url}
+        self.words = COMMANDS[name].split()
+        for mark, place in places.items():
+            self.words = [w.replace(mark, place) for w in self.words]
+        self.log = folder / "log"
+        self.found = []  # (kind, file) of each difference
+        self.kills, self.statuses = Counter(), Counter()
+        self.finals = self.late = self.orphans = self.left = 0
+
+    def fresh(self) -> None:
+        shutil.rmtree(self.out.parent, ignore_errors=True)
+        self.out.parent.mkdir()
+        self.log.write_text("")
+
+    def undisturbed(self) -> None:
+        "What the command leaves, twice: equal, or a comparison would say nothing."
+        both = []
+        for _ in range(2):
+            self.fresh()
+            ended = run(self.words, self.out, self.log)
+            if ended.status:
+                raise RuntimeError(f"{self.name}: {self.log.read_text()[-3000:]}")
+            both.append(content(self.out))
+            if os.environ.get("SHOW"):
+                print(self.name, ended, len(both[-1]), flush=True)
+        self.whole, self.seconds, self.changes = both[1], ended.seconds, ended.changes
+        unlike = differences(*both)
+        if unlike:
+            raise RuntimeError(f"{self.name}: two undisturbed runs differ: {unlike}")
+
+    def drawn(self, rng: random.Random) -> Kill:
+        "A kill somewhere in the run."
+        name = rng.choice(list(SIGNALS))
+        how = rng.choice(["time", "time", "change", "after"])
+        if how == "time" or not self.changes:
+            return Kill(name, "time", rng.uniform(0, self.seconds))
+        return Kill(name, how, rng.randint(1, self.changes), rng.uniform(0, 0.05))
+
+    def chain(self, rng: random.Random, most: int) -> int:
+        "Kill a run, start it again, and compare what is there at the end; how many kills it took."
+        self.fresh()
+        done = 0
+        while done < most and (not done or rng.random() < 0.6):
+            kill = self.drawn(rng)
+            ended = run(self.words, self.out, self.log, kill)
+            if ended.status == 0:  # it ended before
+                self.late += 1
+                break
+            done += 1
+            self.kills[kill.name, kill.how] += 1
+            self.statuses[kill.name, ended.status] += 1
+            self.orphans += ended.orphans
+            if ended.status not in (-SIGNALS[kill.name], 128 + SIGNALS[kill.name]):
+                self.found.append((f"status {ended.status}", self.log.read_text()[-1500:]))
+        self.finals += 1
+        self.end(kill)
+        return done
+
+    def end(self, kill: Kill) -> None:
+        "Let the run come to its end, and compare."
+        ended = run(self.words, self.out, self.log)
+        if ended.status:
+            self.found.append(("lost", f"{kill}: {self.log.read_text()[-1500:]}"))
+            return
+        self.found += [(kind, f"{kill}: {file}") for kind, file in self.compared()]
+        self.left += sum(f.name.startswith(".") for f in self.out.rglob("*") if f.is_file())
+
+    def compared(self) -> list[tuple[str, str]]:
+        try:
+            return differences(self.whole, content(self.out))
+        except ValueError as e:
+            return [("wrong", f"not JSON: {e}")]
+
+    def account(self) -> dict:
+        "What the record says of this command."
+        kinds = Counter(kind for kind, _ in self.found)
+        by = Counter()
+        for (name, how), n in self.kills.items():
+            by[name] += n
+            by[how] += n
+        statuses = {f"{name}: {status}": n for (name, status), n in sorted(self.statuses.items())}
+        return {
+            "command": COMMANDS[self.name],
+            "seconds": self.seconds,
+            "changes": self.changes,
+            "files": len(self.whole),
+            "kills": sum(self.kills.values()),
+            **{k: by[k] for k in (*SIGNALS, "time", "change", "after")},
+            "finals": self.finals,
+            "ended_before": self.late,
+            "statuses": statuses,
+            **{k: kinds.pop(k, 0) for k in ("lost", "doubled", "wrong")},
+            "other": dict(kinds),
+            "orphans": self.orphans,
+            "hidden_files_left": self.left,
+            "found": self.found[:10],
+        }
+
+
+def shares(names: list[str], kills: int) -> dict[str, int]:
+    "How many kills each command gets: the slow ones a third of what the others get."
+    weight = {name: 1 if name.startswith("study") else 3 for name in names}
+    total = sum(weight.values())
+    return {name: max(1, round(kills * w / total)) for name, w in weight.items()}
+
+
+def kills(names: list[str], n: int, seed: int) -> dict:
+    "Kill commands and compare what they leave in the end."
+    from synthflaw.runs import provenance
+
+    start, cases = time.time(), {}
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    try:
+        as_fork(write_inputs, folder)
+        with server() as url:
+            for name, share in shares(names, n).items():
+                case = cases[name] = Case(name, folder, url)
+                case.undisturbed()
+                rng = random.Random(f"{seed} {name}")
+                left = share
+                while left > 0:
+                    left -= case.chain(rng, left)
+                said = {k: v for k, v in case.account().items() if k not in ("command", "found")}
+                print(name, said, *case.found, sep="\n  ", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    accounts = {name: case.account() for name, case in cases.items()}
+    totals = ("kills", *SIGNALS, "finals", "lost", "doubled", "wrong", "orphans")
+    return {
+        "seed": seed,
+        "total": {k: sum(a[k] for a in accounts.values()) for k in totals},
+        "commands": accounts,
+        "measured_seconds": round(time.time() - start),
+        "provenance": provenance(1),
+    }
+
+
+def main() -> int:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--kills", type=int, default=200, help="over all commands")
+    p.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=COMMANDS)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--out", type=Path, help="the record; shown only if absent")
+    args = p.parse_args()
+    import_everything()
+    record = kills(args.commands, args.kills, args.seed)
+    record["command"] = f"python tools/faults.py --kills {args.kills} --seed {args.seed}"
+    if args.out:
+        args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(record["total"])
+    return int(any(record["total"][k] for k in ("lost", "doubled", "wrong", "orphans")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
