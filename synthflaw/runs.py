@@ -6,20 +6,23 @@
 __all__ = ['provenance', 'RunFolder', 'quiet', 'Stage', 'run_stages']
 
 # %% ../nbs/02_runs.ipynb #a4c44db1
-import ctypes
 import json
 import multiprocessing
 import os
 import platform
+import re
 import signal
 import subprocess
+import threading
 import time
+import weakref
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 
 from .core import check, fingerprint, read_json, release_memory, set_threads, write_json
@@ -47,6 +50,12 @@ def _version(package):
         return None
 
 
+def _versions() -> dict:
+    "Package -> its version; Python's own first."
+    versions = {package: _version(package) for package in VERSIONED}
+    return {"python": platform.python_version(), **versions}
+
+
 def _commit():
     "The commit of the code, with a mark where files differ from it; None without git."
     here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
@@ -62,47 +71,146 @@ def provenance(
     threads: int | None = None,  # threads of one process, where it matters
 ) -> dict:  # {"versions", "machine", "cpus", "threads", "commit"}
     "Versions, processor and commit: what a recorded result carries with it."
-    versions = {package: _version(package) for package in VERSIONED}
     return {
-        "versions": {"python": platform.python_version(), **versions},
+        "versions": _versions(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
         "threads": threads,
         "commit": _commit(),
     }
 
-# %% ../nbs/02_runs.ipynb #918adba6
+# %% ../nbs/02_runs.ipynb #005b73aa
+def _lock(path: Path):
+    "Hold a folder for this process, or say that another one does."
+    from filelock import FileLock, Timeout
+
+    check(path.is_dir() or not path.exists(), "out", str(path), "a folder, or a name for one")
+    path.mkdir(parents=True, exist_ok=True)
+    file = path.resolve() / ".lock"
+    lock = FileLock(file, blocking=False, thread_local=False, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        allowed = "a folder that no other process is writing to; wait for it, or take another"
+        check(False, "out", str(path), allowed)
+    return lock
+
+# %% ../nbs/02_runs.ipynb #9d35ee7d
+def _flat(tree: dict, above: str = "") -> dict:
+    "A tree of dictionaries as one dictionary, names joined by dots."
+    out = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{above}{name}.")
+        else:
+            out[above + name] = value
+    return out
+
+
+def _named(part: str, value) -> dict:
+    "A part of a manifest as what is compared: names as a user knows them -> values."
+    if part == "command":
+        return {"command": value}
+    if part == "versions":
+        return {f"version of {package}": v for package, v in value.items()}
+    if part != "inputs":
+        return _flat(value)
+    out = {}
+    for name, record in value.items():
+        known = record["files"] or {record["source"]: "by name"}
+        out |= {f"{name} {file}": v for file, v in known.items()}
+    return out
+
+
+def _differences(old: dict, new: dict) -> list[str]:
+    "What two manifests both speak of and say differently."
+    out = []
+    for part in sorted(set(old) & set(new)):
+        was, now = _named(part, old[part]), _named(part, new[part])
+        if part == "inputs":  # only inputs that both know
+            both = set(old[part]) & set(new[part])
+            was, now = ({k: v for k, v in x.items() if k.split()[0] in both} for x in (was, now))
+        differ = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
+        out += [f"{k} ({_word(was.get(k))} there, {_word(now.get(k))} now)" for k in differ]
+    return out
+
+
+def _word(value) -> str:
+    "A value in few characters; of a hash its beginning."
+    text = "none" if value is None else str(value)
+    return text[:8] if re.fullmatch("[0-9a-f]{64}", text) else text[:60]
+
+# %% ../nbs/02_runs.ipynb #18940f43
 def _now() -> str:
     "The time, as it is written into files."
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class RunFolder:
-    "A folder with a manifest and resumable stages."
+def run_files(path: Path):
+    "The files of a folder that were made by a run."
+    for file in path.rglob("*"):
+        inside = file.relative_to(path)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if not hidden and inside.as_posix() != "manifest.json" and file.is_file():
+            yield inside
 
-    def __init__(
+
+def read_manifest(
+    path: str | Path,  # a folder
+) -> dict:  # {} without one
+    "The manifest of a run folder."
+    file = Path(path) / "manifest.json"
+    try:
+        found = read_json(file) if file.exists() else {}
+    except ValueError:
+        found = None
+    check(isinstance(found, dict), "out", str(path), "a folder whose manifest.json is a manifest")
+    return found
+
+# %% ../nbs/02_runs.ipynb #2f0e823c
+def _agreed(path: Path, said: dict, extend: bool) -> dict:
+    "The manifest of a folder with what is said now, which must not contradict it."
+    old = read_manifest(path) if any(run_files(path)) else {}
+    versions = old.get("provenance", {}).get("versions", {})
+    was = old | {"versions": versions} if versions else old
+    now = said | {"versions": _versions()} if said else said  # who says nothing only looks
+    if extend:
+        now = {k: v for k, v in said.items() if k == "command"}
+    differ = _differences(was, now)
+    more = f", and {len(differ) - 5} more" if len(differ) > 5 else ""
+    allowed = "an empty folder or one made with the same configuration; it differs in "
+    check(not differ, "out", str(path), allowed + ", ".join(differ[:5]) + more)
+    kept = {} if extend else old
+    new = {"started": _now(), "provenance": kept.get("provenance") or provenance(), **kept, **said}
+    new["inputs"] = kept.get("inputs", {}) | said.get("inputs", {})
+    if "config" in new:
+        new["config_hash"] = fingerprint(new["config"])
+    if new != old:
+        write_json(path / "manifest.json", new)
+    return new
+
+# %% ../nbs/02_runs.ipynb #918adba6
+class RunFolder:
+    "A folder with a lock, a manifest and resumable stages."
+
+    def __init__(  # noqa: PLR0913
         self,
         path: str | Path,  # the folder; made if absent
-        config: dict,  # everything that decides the results
+        config: dict | None = None,  # everything that decides the results
+        command: str | None = None,  # who makes the folder
+        options: dict | None = None,  # words of the command
+        inputs: dict | None = None,  # name -> {"source", "path", "model", "files": name -> hash}
+        extend: bool = False,  # other options and inputs may follow: what is kept has its own key
     ):
         self.path = Path(path)
-        self.config = json.loads(json.dumps(config))
-        manifest = self.path / "manifest.json"
-        if manifest.exists():
-            self._refuse_another(read_json(manifest)["config"])
-            return
-        content = {
-            "config": self.config,
-            "config_hash": fingerprint(self.config),
-            "started": _now(),
-            "provenance": provenance(),
-        }
-        write_json(manifest, content)
-
-    def _refuse_another(self, old: dict):
-        differ = sorted(k for k in {*old, *self.config} if old.get(k) != self.config.get(k))
-        allowed = "an empty folder or one made with the same configuration; it differs in "
-        check(not differ, "out", str(self.path), allowed + ", ".join(differ))
+        self.made = not self.path.exists()
+        self.close = weakref.finalize(
+            self, _lock(self.path).release
+        )  # with this object at the latest
+        said = {"command": command, "options": options, "inputs": inputs, "config": config}
+        said = {k: v for k, v in said.items() if v is not None}
+        said = json.loads(json.dumps(said, default=str))
+        self.config = _agreed(self.path, said, extend).get("config")
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -177,14 +285,23 @@ def _run_here(run, todo, threads, show):
 _QUEUE = None  # in a worker: where progress goes
 
 
-def _start_worker(threads, queue):
+def _end_with(pipe):
+    "End this process when the other end of a pipe is closed: by the parent, or by its death."
+
+    def watch():
+        with suppress(EOFError, OSError):
+            pipe.recv()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _start_worker(threads, queue, pipe):
     "Set up a worker process: threads, silence, and an end when its parent ends."
     global _QUEUE
     _QUEUE = queue
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of Linux
-    with suppress(AttributeError):
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    _end_with(pipe)
     quiet()
     set_threads(threads)
 
@@ -212,25 +329,38 @@ def _record(run, stage, future):
         ) from e
 
 
-def _run_in_workers(run, todo, jobs, threads, show):
-    "Run stages in processes of their own."
-    context = multiprocessing.get_context("spawn")
+def _serve(run, todo, jobs, pool, queue, show):  # noqa: PLR0913
+    "Give stages to free workers, and record what comes back, until none is left."
     running = {}
-    with context.Manager() as manager:
+    while todo or running:
+        for stage in _ready(run, todo, running)[: jobs - len(running)]:
+            del todo[stage.name]
+            running[pool.submit(_work, stage.name, stage.fn, stage.args)] = stage
+            show("start", stage.name, 0, 0, None)
+        finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+        while not queue.empty():
+            show("step", *queue.get())
+        for future in finished:
+            stage = running.pop(future)
+            _record(run, stage, future)
+            show("done", stage.name, 0, 0, None)
+
+
+def _run_in_workers(run, todo, jobs, threads, show):
+    "Run stages in processes of their own, which end with this one or with an error."
+    context = multiprocessing.get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    manager = SyncManager(ctx=context)
+    manager.start(_end_with, (theirs,))
+    with ours, manager:
         queue = manager.Queue()
-        with ProcessPoolExecutor(jobs, context, _start_worker, (threads, queue)) as pool:
-            while todo or running:
-                for stage in _ready(run, todo, running)[: jobs - len(running)]:
-                    del todo[stage.name]
-                    running[pool.submit(_work, stage.name, stage.fn, stage.args)] = stage
-                    show("start", stage.name, 0, 0, None)
-                finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-                while not queue.empty():
-                    show("step", *queue.get())
-                for future in finished:
-                    stage = running.pop(future)
-                    _record(run, stage, future)
-                    show("done", stage.name, 0, 0, None)
+        given = (threads, queue, theirs)
+        with ProcessPoolExecutor(jobs, context, _start_worker, given) as pool:
+            try:
+                _serve(run, todo, jobs, pool, queue, show)
+            except BaseException:
+                ours.close()  # now, and not when the stages under way are finished
+                raise
 
 # %% ../nbs/02_runs.ipynb #c407e037
 def run_stages(

@@ -18,6 +18,7 @@ from .bench import add_bench, run_bench
 from .clean import add_clean, run_clean
 from .diagnose import add_diagnose, run_diagnose
 from .evaluate import add_evaluate, run_evaluate
+from .folder import in_folder
 from .instructions import add_instructions, run_instructions
 from .pretrain import add_pretrain, run_pretrain
 from .repair import add_repair, run_repair
@@ -26,6 +27,7 @@ from .sft import add_sft, run_sft
 from .study import add_study, run_study
 from .synthesize import add_synthesize, run_synthesize
 from .unlearn import add_unlearn, run_unlearn
+from .verify import add_verify, run_verify
 
 # %% ../../nbs/cli/14_main.ipynb #8e3f8a32
 COMMANDS = {
@@ -41,6 +43,7 @@ COMMANDS = {
     "repair": (add_repair, run_repair),
     "evaluate": (add_evaluate, run_evaluate),
     "bench": (add_bench, run_bench),
+    "verify": (add_verify, run_verify),
 }  # name -> (adds its parser, runs it)
 
 # %% ../../nbs/cli/14_main.ipynb #524fb659
@@ -62,7 +65,7 @@ def main(
     "Run a command; bad input ends with one clear line."
     args = build_parser().parse_args(argv)
     try:
-        status = COMMANDS[args.command][1](args)
+        status = in_folder(args, COMMANDS[args.command][1])
     except (ValueError, RuntimeError, FileNotFoundError) as e:
         if "--debug" in sys.argv:
             raise

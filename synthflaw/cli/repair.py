@@ -10,6 +10,7 @@ import shlex
 
 from .options import MODEL, SOURCE, machine_options, option, seed_option
 from .sources import column_options, say_once, source_columns
+from .unlearn import check_sides
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f201
 def _repair_options(p):
@@ -115,14 +116,16 @@ def _print_repair(done, page):
     print(f"The report: {page}")
 
 # %% ../../nbs/cli/09_repair.ipynb #80e36d01
-def _repair_rows(args):
+def _repair_rows(args, tokenizer):
     "Natural and synthetic rows."
     from synthflaw.unlearn.rows import load_rows
 
     tell = say_once()
     sources = [args.natural, args.synthetic]
     sides = zip(sources, source_columns(args, sources, tell), strict=True)
-    return [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
+    rows = [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
+    check_sides(rows[1], rows[0], tokenizer, ("synthetic", "natural"))
+    return rows
 
 
 def _models(args) -> tuple:
@@ -173,7 +176,7 @@ def run_repair(
     model, tokenizer, reference = _models(args)
     with Console(stderr=True).status("reading") as status:
         how = {"report": lambda what, i, n: status.update(what), **_how(args, model.device)}
-        rows = _repair_rows(args)
+        rows = _repair_rows(args, tokenizer)
         try:
             done = repair(model, tokenizer, *rows, settings, reference, **how)
         except Diverged as e:

@@ -30,14 +30,16 @@ def run_report(
     from synthflaw.study.preset import Preset
     from synthflaw.study.report import write_report
     from synthflaw.study.summary import summarize
+    from synthflaw.verify import complete_run
 
     manifest = args.out / "manifest.json"
     check(manifest.exists(), "DIR", str(args.out), "a run folder made by synthflaw study")
     config = read_json(manifest)["config"]
-    run = RunFolder(args.out, config)
+    run = RunFolder(args.out)
     results = summarize(run, Preset(**config["preset"]), config["seeds"])
     write_json(run / "results.json", results)
     report = write_report(args.out)
+    complete_run(run)
     print(results_text(results))
     print(f"\nThe report: {report}")
     return results

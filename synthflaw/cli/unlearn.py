@@ -129,6 +129,20 @@ def _unlearn_settings(args):
     )
 
 
+def check_sides(
+    forget: list,  # rows to forget
+    replay: list,  # rows to keep
+    tokenizer,  # its chat template makes texts of conversations
+    names: tuple[str, str],  # the options that name them
+) -> None:
+    "Refuse to keep what is to be forgotten."
+    from synthflaw.unlearn.rows import row_text
+
+    texts = [{row_text(row, tokenizer)[0] for row in side} for side in (forget, replay)]
+    allowed = f"other rows: it holds all rows of --{names[0]}"
+    check(not texts[0] <= texts[1], names[1], f"{len(texts[1])} rows", allowed)
+
+
 def _rows(args, model, tokenizer, say):
     "Rows to forget and to replay, each divided into those that are trained and those that test."
     from synthflaw.unlearn.rows import load_rows
@@ -146,6 +160,7 @@ def _rows(args, model, tokenizer, say):
         replay = self_replay(model, tokenizer, tokens, args.seed)
     else:
         replay = load_rows(args.replay, columns[args.replay], tell)
+    check_sides(forget, replay, tokenizer, ("forget", "replay"))
     return split_rows(forget, tokenizer), split_rows(replay, tokenizer)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #e63ade01

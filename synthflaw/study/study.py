@@ -170,7 +170,8 @@ def study(  # noqa: PLR0913
     different = seeds and len(set(seeds)) == len(seeds)
     check(different, "seeds", seeds, "at least one seed, none of them twice")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    run = RunFolder(out, {"preset": asdict(preset), "seeds": seeds, "threads": threads})
+    config = {"preset": asdict(preset), "seeds": seeds, "threads": threads}
+    run = RunFolder(out, config, "study")
     jobs = jobs or max(1, min(8, os.cpu_count() or 1))
     run_stages(run, study_stages(run.path, preset, seeds), jobs, threads, show)
     results = summarize(run, preset, seeds)

@@ -18,7 +18,7 @@ from ..core import Document, check, derive_seed, read_json, write_json, write_te
 from ..data.corpus import corpus_card, embedded_documents, split_pools
 from ..lm.model import load_lm, nano_config, new_model, save_lm, train_tokenizer
 from ..lm.scoring import label_logps
-from ..runs import provenance
+from ..runs import RunFolder, provenance
 from .train import continue_pretraining, packed_rows
 from .trainer import TrainSettings
 
@@ -169,6 +169,7 @@ class _Pretraining:
             out=self.out / "checkpoints" / name,
             save_steps=self.save_steps,
             report=self.report,
+            logging_steps=max(1, min(10, len(rows) // own.batch_size)),
             train_sampling_strategy="sequential",
         )
 
@@ -221,6 +222,18 @@ def _card(run, before, lesson, back):
         "provenance": provenance(torch.get_num_threads()),
     }
 
+# %% ../../nbs/46_nano.ipynb #027bc57a
+def _asked(run: _Pretraining, config: dict | None) -> dict:
+    "What decides a nano model."
+    return {
+        "seed": run.seed,
+        "tokens": run.n_tokens,
+        "corpus": corpus_card(run.pool)["hash"],
+        "shape": config or {},
+        "settings": asdict(run.settings),
+        "threads": torch.get_num_threads(),
+    }
+
 # %% ../../nbs/46_nano.ipynb #fc44bd15
 def pretrain_nano(  # noqa: PLR0913
     out: str | Path,  # folder of the model; `checkpoints` and `natural` in it while it trains
@@ -236,6 +249,9 @@ def pretrain_nano(  # noqa: PLR0913
     out = Path(out)
     pool = split_pools(docs or embedded_documents())["pretrain"]
     run = _Pretraining(out, seed, n_tokens, pool, settings, save_steps, report)
+    held = RunFolder(out, _asked(run, config), "pretrain")  # refuses the folder of another run
+    if (held / "pretraining.json").exists():
+        return read_json(held / "pretraining.json")
     if not (out / "natural" / "done.json").exists():
         run.natural(config or {})
     model, tokenizer = load_lm(out / "natural", device="cpu", dtype="float32")

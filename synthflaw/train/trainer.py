@@ -73,6 +73,14 @@ def _rows_at_once(settings):
     return settings.batch_size // parts
 
 
+class _Config(SFTConfig):
+    "TRL's configuration, in which a warm-up is never the whole run."
+
+    def get_warmup_steps(self, num_training_steps):
+        "Steps with a rising rate; the first of them has none, so a run of one step has no warm-up."
+        return super().get_warmup_steps(num_training_steps) if num_training_steps > 1 else 0
+
+
 def sft_config(
     settings: TrainSettings,  # what decides the training
     device: torch.device,  # where the model is
@@ -99,7 +107,7 @@ def sft_config(
         "save_strategy": "steps" if save_steps else "no",
         "save_steps": save_steps or 500,
     }
-    return SFTConfig(**{**FIXED, **options, **trl})
+    return _Config(**{**FIXED, **options, **trl})
 
 # %% ../../nbs/40_label_trainer.ipynb #c2d45d84
 @dataclass

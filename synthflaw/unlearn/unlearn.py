@@ -16,8 +16,10 @@ import torch
 from transformers import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from ..core import check, seed_everything, write_json
+from ..core import check, fingerprint, seed_everything, write_json
+from ..hashes import weights_hash
 from ..lm.model import save_lm
+from ..runs import RunFolder
 from ..train.train import tempfile_or
 from ..train.trainer import Report, sft_config
 from .reference import Reference, check_head
@@ -197,6 +199,16 @@ def run_trainer(trainer, watch, student, last=None) -> None:
         bare = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         bare.__dict__.pop("forward", None)
 
+# %% ../../nbs/55_unlearn.ipynb #1a9be983
+def _checkpoints(out, model, rows, settings) -> RunFolder:
+    "The folder of a run's checkpoints; one of another run is refused."
+    config = {
+        "settings": settings.to_dict(),
+        "weights": weights_hash(model),
+        "rows": fingerprint(list(rows["input_ids"]), list(rows["labels"])),
+    }
+    return RunFolder(Path(out) / "checkpoints", config, "unlearn")
+
 # %% ../../nbs/55_unlearn.ipynb #cda7127c
 def unlearn(  # noqa: PLR0913
     model,  # changed in place; float32 weights
@@ -215,7 +227,8 @@ def unlearn(  # noqa: PLR0913
     check_run(model, settings, out, save_steps)
     seed_everything(settings.seed)
     rows, account = plan_rows(forget, replay, tokenizer, settings, selection)
-    kept = None if save_steps is None else Path(out) / "checkpoints"
+    held = _checkpoints(out, model, rows, settings) if save_steps else None
+    kept = held.path if held else None
     calls = (Report(report), *callbacks)
     try:
         with tempfile_or(kept) as folder, trained_part(model, settings) as student:
