@@ -409,7 +409,8 @@ class Case:
             self.found.append(("lost", f"{kill}: {self.log.read_text()[-1500:]}"))
             return
         self.found += [(kind, f"{kill}: {file}") for kind, file in self.compared()]
-        self.left += sum(f.name.startswith(".") for f in self.out.rglob("*") if f.is_file())
+        hidden = {f.name for f in self.out.rglob(".*") if f.is_file()}
+        self.left += len(hidden - {".lock"})
 
     def compared(self) -> list[tuple[str, str]]:
         try:
