@@ -142,14 +142,14 @@ def as_fork(fn, *args) -> None:
 
 
 @contextmanager
-def server(delay: float = 0.004):
-    "The address of a server in a process of its own."
+def server(delay: float = 0.004, faults_of: dict[str, float] | None = None):
+    "The address of a server in a process of its own; it may fail in a share of its answers."
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
         from synthflaw.testing.server import StubServer
 
-        with StubServer(delay=delay) as s:
+        with StubServer(faults_of, delay) as s:
             os.write(write, s.url.encode())
             while True:
                 time.sleep(60)
@@ -192,7 +192,15 @@ class Changes:
             os.write(self.pipe, b"now")
 
 
-def become_the_command(words: list[str], out: Path, log: Path, pipe: int, kill: Kill | None):
+def wait_less() -> None:
+    "Have requests tried again at once: a pause would be a pause of the test."
+    from synthflaw.data.endpoint import EndpointEngine
+
+    init = EndpointEngine.__init__
+    EndpointEngine.__init__ = lambda self, *a, **k: init(self, *a, **{"wait": (0.01, 0.02), **k})
+
+
+def become_the_command(words, out: Path, log: Path, pipe: int, kill, user, quick):  # noqa: PLR0913
     "Be the process of a command; never returns."
     import multiprocessing.util
     import threading
@@ -200,10 +208,16 @@ def become_the_command(words: list[str], out: Path, log: Path, pipe: int, kill: 
     status = 70
     try:
         os.setsid()
+        if quick:
+            wait_less()
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for old, new in ((nothing, 0), (said, 1), (said, 2)):
             os.dup2(old, new)
+        if user:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
         changes = Changes(out, pipe, kill)
         sys.addaudithook(changes)
         from synthflaw.cli.main import main
@@ -256,12 +270,19 @@ def has_computed(pid: int, end: int, seconds: float) -> bool:
     return False
 
 
-def run(words: list[str], out: Path, log: Path, kill: Kill | None = None) -> Ended:
+def run(  # noqa: PLR0913
+    words: list[str],  # of the command
+    out: Path,  # its folder
+    log: Path,  # gets what it says
+    kill: Kill | None = None,  # when it is killed
+    user: int = 0,  # who runs it; 0: who runs this
+    quick: bool = False,  # try failed requests again at once
+) -> Ended:
     "Run a command in a fork of this process, and kill it where that is asked for."
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
-        become_the_command(words, out, log, write, kill)
+        become_the_command(words, out, log, write, kill, user, quick)
     os.close(write)
     end = os.pidfd_open(pid)
     if kill and kill.how == "time":
@@ -294,7 +315,8 @@ def lines_of(file: Path) -> list[str]:
     "A file as lines that can be compared; a binary file is one line."
     data = file.read_bytes()
     if file.suffix == ".json":
-        return [json.dumps(without_times(json.loads(data)))]
+        of_times = ("outputs",) if file.name == "manifest.json" else ()  # hashes of such files
+        return [json.dumps(without_times(json.loads(data), TIMES + of_times))]
     if file.suffix == ".jsonl":
         dropped = REPEATS.get(file.name)
         rows = [without_times(json.loads(x), TIMES + (dropped or ())) for x in data.splitlines()]

@@ -2,7 +2,7 @@
 
 Three loads run one after the other, each in a process of its own that starts the same work again
 and again: pairs from an endpoint that fails as real ones do, the diagnosis of texts and a model,
-and the study of the tiny preset, each fourth time in two worker processes. Their memory and
+and a small study, each eighth time in two worker processes. Their memory and
 handles are read from outside every few seconds. What is written is every sample, and the slope of
 each series with its 95% interval: least squares, with errors that allow for neighbouring samples
 being alike (HAC), after the first quarter is left out as warm-up. Processes that ended and were
@@ -21,6 +21,10 @@ from pathlib import Path
 
 FAULTS = {"429": 0.1, "500": 0.05, "half": 0.03, "nothing": 0.02}  # share of the requests
 LOADS = ("endpoint", "diagnosis", "study")
+SMALL = (
+    "arm_tokens=3000 sft_rows=66 heldout=8 eval_prompts=32 calibration_prompts=32 "
+    "base_prompts=32 max_new_tokens=12"
+)
 WARM_UP = 0.25  # share of the samples that is left out of the slopes
 
 
@@ -59,7 +63,7 @@ def endpoint_load(folder: Path, i: int) -> None:
 
 
 def diagnosis_load(folder: Path, i: int) -> None:
-    "The diagnosis of 120 texts a side and of a model."
+    "The diagnosis of some texts and of a model, with its page and figures."
     from synthflaw.cli.main import main
     from synthflaw.core import write_jsonl
     from synthflaw.data.formats import synthesize
@@ -67,19 +71,19 @@ def diagnosis_load(folder: Path, i: int) -> None:
     from synthflaw.testing.tiny import tiny_documents, tiny_lm
 
     save_lm(*tiny_lm(), folder / "model")
-    write_jsonl(folder / "n.jsonl", [d.to_dict() for d in tiny_documents(120, seed=i)])
-    write_jsonl(folder / "s.jsonl", synthesize(tiny_documents(120, seed=i + 1), n=60))
+    write_jsonl(folder / "n.jsonl", [d.to_dict() for d in tiny_documents(30, seed=i)])
+    write_jsonl(folder / "s.jsonl", synthesize(tiny_documents(60, seed=i + 1), n=30))
     words = "diagnose --natural DIR/n.jsonl --synthetic DIR/s.jsonl --model DIR/model --out DIR/out"
     assert main(words.replace("DIR", str(folder)).split()) == 0
 
 
 def study_load(folder: Path, i: int) -> None:
-    "The whole study of the tiny preset; each fourth time in two processes."
+    "A study smaller than the tiny preset; each eighth time in two processes."
     from synthflaw.cli.main import main
 
-    jobs = "2" if i % 4 == 3 else "1"
-    out = str(folder / "out")
-    main(["study", "--preset", "tiny", "--seeds", str(i), "--jobs", jobs, "--out", out])
+    jobs = "2" if i % 8 == 7 else "1"
+    words = f"study --preset tiny --seeds {i} --jobs {jobs} --out {folder / 'out'} --set {SMALL}"
+    main(words.split())
 
 
 def work(name: str, seconds: float) -> None:
@@ -168,10 +172,12 @@ def soak(minutes: float, every: float, loads: list[str]) -> dict:
     from synthflaw.testing.server import StubServer
 
     record = {"minutes": minutes, "every": every, "faults": FAULTS, "loads": {}}
+    command = f"python tools/soak.py --minutes {minutes:g} --every {every:g} --loads"
     for name in loads:
         with StubServer(FAULTS) as server:
             seen = watched(name, 60 * minutes / len(loads), every, server.url)
-        seen["slopes"] = slopes(seen)
+        seen |= {"slopes": slopes(seen), "command": f"{command} {name}"}
+        seen["provenance"] = provenance(1)
         record["loads"][name] = seen
         print(
             name,
@@ -182,8 +188,7 @@ def soak(minutes: float, every: float, loads: list[str]) -> dict:
             json.dumps(seen["slopes"], indent=1),
         )
         sys.stdout.flush()
-    record["command"] = f"python tools/soak.py --minutes {minutes:g} --every {every:g}"
-    return record | {"provenance": provenance(1)}
+    return record
 
 
 def main() -> int:
@@ -200,6 +205,8 @@ def main() -> int:
         return 0
     record = soak(args.minutes, args.every, args.loads)
     if args.out:
+        if args.out.exists():  # the other loads of an earlier soak stay
+            record["loads"] = json.loads(args.out.read_text())["loads"] | record["loads"]
         args.out.write_text(json.dumps(record) + "\n", encoding="utf-8")
     bad = [n for n, s in record["loads"].items() if s["status"] or s["most_zombies"]]
     return int(bool(bad))
