@@ -60,6 +60,7 @@ COMMANDS = {
     "study, two processes": "study --preset tiny --seeds 0 --jobs 2 --out OUT",
 }
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link"}
+STAGED = 0.25  # a study is killed within this part of its length, start after start
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 TIMES = ("seconds", "started", "finished", "tokens_per_second", "provenance", "measured_seconds")
 REPEATS = {"replies.jsonl": ("tries",)}  # written as they come: in any order, without these fields
@@ -380,10 +381,10 @@ class Case:
         self.out.parent.mkdir()
         self.log.write_text("")
 
-    def undisturbed(self) -> None:
+    def undisturbed(self, known: dict | None = None) -> None:
         "What the command leaves, twice: equal, or a comparison would say nothing."
-        both = []
-        for _ in range(2):
+        both = [known] if known else []
+        while len(both) < 2:
             self.fresh()
             ended = run(self.words, self.out, self.log)
             if ended.status:
@@ -400,15 +401,18 @@ class Case:
         "A kill somewhere in the run."
         name = rng.choice(list(SIGNALS))
         how = rng.choice(["time", "time", "change", "after"])
+        reach = STAGED if self.name.startswith("study") else 1.0
         if how == "time" or not self.changes:
-            return Kill(name, "time", rng.uniform(0, self.seconds))
-        return Kill(name, how, rng.randint(1, self.changes), rng.uniform(0, 0.05))
+            return Kill(name, "time", rng.uniform(0, reach * self.seconds))
+        most = max(1, int(reach * self.changes))
+        return Kill(name, how, rng.randint(1, most), rng.uniform(0, 0.05))
 
     def chain(self, rng: random.Random, most: int) -> int:
         "Kill a run, start it again, and compare what is there at the end; how many kills it took."
         self.fresh()
         done = 0
-        while done < most and (not done or rng.random() < 0.6):
+        again = 1.0 if self.name.startswith("study") else 0.7
+        while done < most and (not done or rng.random() < again):
             kill = self.drawn(rng)
             ended = run(self.words, self.out, self.log, kill)
             if ended.status == 0:  # it ended before
@@ -466,11 +470,14 @@ class Case:
         }
 
 
+SLOW = {"study": 0.6, "study, two processes": 0.2, "repair": 0.6, "pretrain, nano": 0.7}
+
+
 def shares(names: list[str], kills: int) -> dict[str, int]:
-    "How many kills each command gets: the slow ones a third of what the others get."
-    weight = {name: 1 if name.startswith("study") else 3 for name in names}
+    "How many kills each command gets: the slow ones fewer than the others."
+    weight = {name: SLOW.get(name, 1.0) for name in names}
     total = sum(weight.values())
-    return {name: max(1, round(kills * w / total)) for name, w in weight.items()}
+    return {name: -int(-kills * w // total) for name, w in weight.items()}
 
 
 def kills(names: list[str], n: int, seed: int) -> dict:
@@ -484,7 +491,8 @@ def kills(names: list[str], n: int, seed: int) -> dict:
         with server() as url:
             for name, share in shares(names, n).items():
                 case = cases[name] = Case(name, folder, url)
-                case.undisturbed()
+                one = cases.get("study") if name == "study, two processes" else None
+                case.undisturbed(one and one.whole)
                 rng = random.Random(f"{seed} {name}")
                 left = share
                 while left > 0:
@@ -494,13 +502,17 @@ def kills(names: list[str], n: int, seed: int) -> dict:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     accounts = {name: case.account() for name, case in cases.items()}
-    totals = ("kills", *SIGNALS, "finals", "lost", "doubled", "wrong", "orphans")
+    where = {"measured_seconds": round(time.time() - start), "provenance": provenance(1)}
+    return summed({name: a | {"seed": seed} | where for name, a in accounts.items()})
+
+
+def summed(accounts: dict) -> dict:
+    "The record: every command, and what they come to together."
+    totals = ("kills", *SIGNALS, "time", "change", "after", "finals")
+    totals += ("lost", "doubled", "wrong", "orphans")
     return {
-        "seed": seed,
         "total": {k: sum(a[k] for a in accounts.values()) for k in totals},
-        "commands": accounts,
-        "measured_seconds": round(time.time() - start),
-        "provenance": provenance(1),
+        "commands": {name: accounts[name] for name in COMMANDS if name in accounts},
     }
 
 
@@ -513,10 +525,13 @@ def main() -> int:
     args = p.parse_args()
     import_everything()
     record = kills(args.commands, args.kills, args.seed)
-    record["command"] = f"python tools/faults.py --kills {args.kills} --seed {args.seed}"
+    print(record["total"], flush=True)
     if args.out:
+        if args.out.exists():  # commands that were killed in another run stay
+            known = json.loads(args.out.read_text(encoding="utf-8"))["commands"]
+            record = summed(known | record["commands"])
+        record["command"] = "python tools/faults.py"
         args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(record["total"])
     return int(any(record["total"][k] for k in ("lost", "doubled", "wrong", "orphans")))
 
 
