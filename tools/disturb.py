@@ -132,9 +132,12 @@ def two_at_once(case: Disturbed) -> None:
         os._exit(case.ran().status & 255)
     while not (case.out / "manifest.json").exists() and not finished(first):
         time.sleep(0.002)
+    log, case.log = case.log, case.folder / "second log"
+    case.log.write_text("")
     second = case.ran()
     how = case.judged(second) if second.status else "right"
     said = case.said()[:300].replace(str(case.folder), "DIR")
+    case.log = log
     row = {"command": case.name, "fault": "two runs at once", "ended": how, "line": said}
     case.rows.append(row)
     print(f"{case.name:<22} {row['fault']:<34} {how}", said, flush=True)
