@@ -206,6 +206,8 @@ class RunFolder:
     ):
         self.path = Path(path)
         self.made = not self.path.exists()
+        self.new = not (self.path / "manifest.json").exists()
+        self.before = set(run_files(self.path))  # files that were there
         self.close = weakref.finalize(
             self, _lock(self.path).release
         )  # with this object at the latest

@@ -33,8 +33,8 @@ def complete_run(
 def abandon_run(
     run: RunFolder,  # a run that ended with an error
 ) -> None:
-    "Remove a folder in which nothing was done."
-    if any(run_files(run.path)):
+    "Leave a folder in which nothing was done as it was found."
+    if not run.new or set(run_files(run.path)) != run.before:
         return
     for name in ("manifest.json", ".lock"):
         (run / name).unlink(missing_ok=True)

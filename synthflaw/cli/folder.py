@@ -144,19 +144,25 @@ def inputs_of(
 
 # %% ../../nbs/cli/00_folder.ipynb #292b65c9
 MAKE_MODELS = ("pretrain", "sft", "unlearn", "repair")  # commands that leave a model
-RESULTS = [
-    ".json",
-    ".jsonl",
-    ".safetensors",
-    ".bin",
-    ".html",
-    ".csv",
-    ".tsv",
-    ".parquet",
-    ".gz",
-    ".jinja",
-    ".model",
-]
+RESULTS = (
+    "*.safetensors",
+    "config.json",
+    "*diagnosis.json",
+    "selection.jsonl",
+    "results.json",
+    "training.json",
+    "pretraining.json",
+    "unlearn.json",
+    "repair.json",
+    "evaluation.json",
+    "bench.json",
+    "clean.json",
+    "card.json",
+    "summary.json",
+    "qa.jsonl",
+    "rows.jsonl",
+    "answers.jsonl",
+)  # files of models and of commands
 
 
 def _check_apart(args, inputs: dict[str, Input]) -> None:
@@ -177,10 +183,10 @@ def _check_apart(args, inputs: dict[str, Input]) -> None:
 
 
 def _check_foreign(out: Path) -> None:
-    "Refuse a folder with files that no run of ours has described."
+    "Refuse a folder with a model or results that no manifest describes."
     if not out.is_dir() or (out / "manifest.json").exists():
         return
-    names = sorted(f.name for f in out.iterdir() if f.suffix in RESULTS and f.name[0] != ".")
+    names = sorted(file.name for pattern in RESULTS for file in out.glob(pattern))
     held = ", ".join(names[:3])
     check(not names, "out", str(out), f"an empty folder or one of this command; it holds {held}")
 
