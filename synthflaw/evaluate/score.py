@@ -284,10 +284,11 @@ def answer_prompts(
     return generate(model, tokenizer, asked, max_new_tokens=max_new_tokens, batch_size=batch_size)
 
 # %% ../../nbs/63_score.ipynb #3a3182ce
-def _kept(row, generation, key):
+def _kept(row, generation, key, by):
     "An answer as it stands in the file."
     return {
         "key": key,
+        "model": by,
         "id": row["id"],
         "prompt": row["prompt"],
         "answer": generation.text,
@@ -307,17 +308,18 @@ def kept_answers(  # noqa: PLR0913
     report: Callable | None = None,  # called as report(done, total)
 ) -> list[dict]:  # rows of the file with their verdict, one a prompt
     "Answers of a model, kept on disk batch by batch."
-    from synthflaw.lm.model import generate
+    from synthflaw.lm.model import generate, model_key
 
+    by = model_key(model, tokenizer)
     done = {row["key"]: row for row in read_jsonl(file)} if file.exists() else {}
-    keys = [fingerprint(row["id"], row["prompt"], max_new_tokens) for row in rows]
+    keys = [fingerprint(by, row["id"], row["prompt"], max_new_tokens) for row in rows]
     todo = [(row, key) for row, key in zip(rows, keys, strict=True) if key not in done]
     for i in range(0, len(todo), batch_size):
         part = todo[i : i + batch_size]
         prompts = [row["prompt"] for row, _ in part]
         said = generate(model, tokenizer, prompts, max_new_tokens, batch_size=batch_size)
         for (row, key), generation in zip(part, said, strict=True):
-            done[key] = _kept(row, generation, key)
+            done[key] = _kept(row, generation, key, by)
         write_jsonl(file, done.values())
         if report:
             report(i + len(part), len(todo))

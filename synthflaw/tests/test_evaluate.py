@@ -32,6 +32,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from if_verifiable import IFEvalSample, evaluate_output_for_sample
 
+from ..cli.main import main
 from ..core import read_jsonl
 from ..evaluate.examples import REQUESTS, instruction_examples
 from ..evaluate.families import FAMILIES
@@ -41,12 +42,13 @@ from synthflaw.evaluate.score import (
     COMPOSITES,
     answer_prompts,
     best_constant,
+    kept_answers,
     score,
     score_by_family,
     scored_families,
     write_answers,
 )
-from ..lm.model import Generation
+from ..lm.model import Generation, load_lm, save_lm
 from ..testing.tiny import tiny_documents, tiny_lm
 
 # %% ../../nbs/tests/test_evaluate.ipynb #3ce2ad7c
@@ -382,3 +384,84 @@ def test_a_model_answers_the_suite(rows):
     answers = answer_prompts(model, tokenizer, rows["eval"][:6], max_new_tokens=4)
     assert len(answers) == 6
     assert all(isinstance(answer, Generation) for answer in answers)
+
+# %% ../../nbs/tests/test_evaluate.ipynb #58e23a7f
+def asked_of(folder, file, dtype="float32"):
+    "What the model in a folder says to two prompts, and how many were sent."
+    sent = []
+    prompts = [{"id": str(i), "prompt": f"Say {i}.", "constraints": []} for i in range(2)]
+    lm = load_lm(folder, "cpu", dtype)
+    said = kept_answers(file, *lm, prompts, 6, report=lambda done, total: sent.append(total))
+    return [answer["answer"] for answer in said], sum(sent)
+
+
+@pytest.mark.parametrize("change", ["weights", "dtype", "template"])
+def test_answers_of_other_weights_are_not_used_again(change, tmp_path):
+    folder, file = tmp_path / "m", tmp_path / "a.jsonl"
+    model, tokenizer = tiny_lm(1)
+    save_lm(model, tokenizer, folder)
+    first, sent = asked_of(folder, file)
+    assert sent == 2
+    assert asked_of(folder, file) == (first, 0)  # the same weights: nothing is asked again
+    moved = tmp_path / "elsewhere"
+    save_lm(model, tokenizer, moved)
+    assert asked_of(moved, file) == (first, 0)  # wherever they are
+    if change == "weights":
+        save_lm(tiny_lm(2)[0], tokenizer, folder)
+    if change == "template":
+        tokenizer.chat_template = "{{ messages[0]['content'] }}"
+        save_lm(model, tokenizer, folder)
+    dtype = "bfloat16" if change == "dtype" else "float32"
+    again, sent = asked_of(folder, file, dtype)
+    assert sent == 2
+    assert len(again) == 2
+    assert len({row["key"] for row in read_jsonl(file)}) == 4
+
+
+DAMAGES = {
+    "layer": "missing or of another shape: model.layers.1",
+    "shape": "missing or of another shape: model.norm.weight",
+    "nan": "NaN or infinite: model.norm.weight",
+    "inf": "NaN or infinite: model.norm.weight",
+    "-inf": "NaN or infinite: model.norm.weight",
+}
+
+
+def damaged(folder, damage):
+    "A checkpoint of a tiny model, with a damage."
+    from safetensors.torch import load_file, save_file
+
+    save_lm(*tiny_lm(1), folder)
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    if damage == "layer":
+        tensors = {name: x for name, x in tensors.items() if "layers.1" not in name}
+    elif damage == "shape":
+        tensors["model.norm.weight"] = tensors["model.norm.weight"][:5].clone()
+    else:
+        tensors["model.norm.weight"][3] = float(damage)
+    save_file(tensors, file, {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_refused(damage, tmp_path, capsys):
+    folder = damaged(tmp_path / "m", damage)
+    with pytest.raises(ValueError, match=DAMAGES[damage]):
+        load_lm(folder, "cpu", "float32")
+    words = f"evaluate --model {folder} --n 2 --max-new-tokens 2 --device cpu --out {tmp_path}/o"
+    assert main(words.split()) == 2
+    assert DAMAGES[damage] in capsys.readouterr().err
+    assert not (tmp_path / "o" / "evaluation.json").exists()
+
+
+def test_programs_without_a_sandbox_are_refused_before_a_model_is_loaded(
+    tmp_path, monkeypatch, capsys
+):
+    from synthflaw.evaluate import sandbox
+
+    why = (None, "namespaces: unshare: Operation not permitted")
+    monkeypatch.setattr(sandbox, "sandbox_means", lambda: why)
+    words = f"evaluate --model {tmp_path}/none --suite humaneval --n 2 --out {tmp_path}/o"
+    assert main(words.split()) == 2
+    assert "unshare: Operation not permitted" in capsys.readouterr().err

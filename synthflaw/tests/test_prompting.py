@@ -179,7 +179,8 @@ def test_killed_at_three_points_and_continued(tmp_path):
     assert sum(s.seen.values()) == asked + lost  # what was on the disk was not asked again
 
 # %% ../../nbs/tests/test_prompting.ipynb #7d175d19
-FAULTS = ["429", "500", "garbage", "half", "nothing", "empty", "prose", "half-reply"]
+FAULTS = ["401", "429", "500", "garbage", "half", "nothing", "empty", "prose", "half-reply"]
+FAULTS += ["surrogate", "list", "number"]
 KEY = "sk-do-not-show"
 
 
@@ -198,6 +199,103 @@ def test_each_fault_is_counted(fault, tmp_path, monkeypatch, capfd):
     for f in (tmp_path / "o").rglob("*"):
         assert f.is_dir() or KEY not in f.read_text()  # nobody else was
     assert KEY not in "".join(capfd.readouterr())
+
+# %% ../../nbs/tests/test_prompting.ipynb #18596e57
+REASONS = {
+    "surrogate": "the content holds half a character",
+    "list": "the content is of type list",
+    "number": "the content is of type int",
+}
+
+
+@pytest.mark.parametrize("fault", REASONS)
+def test_unfit_content_is_a_reject_with_a_reason(fault, tmp_path):
+    docs = tiny_documents(12)
+    with StubServer({fault: 0.5}) as s:
+        engine = EndpointEngine("stub", s.url, concurrency=4, tries=1)
+        first = write_pairs(docs, engine, tmp_path / "o", pairs=1)
+    reasons = {x["reason"].split(",")[0] for x in first.rejects if x["filter"] == "request"}
+    assert reasons == {REASONS[fault]}
+    assert sum(first.tokens) > 0
+    lines = read_jsonl(tmp_path / "o" / "replies.jsonl")
+    assert all(isinstance(x["text"], str) for x in lines)
+    with StubServer() as s:
+        engine = EndpointEngine("stub", s.url, concurrency=4, tries=1)
+        again = write_pairs(docs, engine, tmp_path / "o", pairs=1)
+    assert len(again.rows) == 12
+    assert sum(s.seen.values()) == len(first.rejects)  # only what had failed
+
+
+def test_recorded_content_that_is_no_text_is_asked_again(tmp_path):
+    docs, out = tiny_documents(4), tmp_path / "o"
+    with StubServer() as s:
+        engine = EndpointEngine("stub", s.url, concurrency=4)
+        whole = write_pairs(docs, engine, out, pairs=1)
+        recorded = read_jsonl(out / "replies.jsonl")
+        for line, text in zip(recorded, (["a"], 7, "\ud83d"), strict=False):
+            line["text"] = text
+        (out / "replies.jsonl").write_text("".join(json.dumps(x) + "\n" for x in recorded))
+        again = write_pairs(docs, engine, out, pairs=1)
+    assert again.rows == whole.rows
+    assert sum(s.seen.values()) == 4 + 3
+
+# %% ../../nbs/tests/test_prompting.ipynb #e3917a4c
+def nowhere():
+    "An address at which nobody listens."
+    return f"http://127.0.0.1:{free_port()}/v1"
+
+
+@pytest.mark.parametrize("fault", ["401", "500", None])
+def test_what_failed_is_asked_again_by_the_next_run(fault, tmp_path):
+    docs = tiny_documents(12)
+    with StubServer() as s:
+        well = EndpointEngine("stub", s.url, concurrency=4)
+        write_pairs(docs, well, tmp_path / "well", pairs=1)
+    with StubServer({fault: 1.0} if fault else {}) as s:
+        url = s.url if fault else nowhere()
+        ill = EndpointEngine("stub", url, concurrency=4, tries=1)
+        with pytest.raises(RuntimeError, match="not one of 12 pairs"):
+            write_pairs(docs, ill, tmp_path / "o", pairs=1)
+    with StubServer() as s:
+        mended = EndpointEngine("stub", s.url, concurrency=4)
+        got = write_pairs(docs, mended, tmp_path / "o", pairs=1)
+    assert len(got.rows) == 12
+    assert sum(s.seen.values()) == 12
+    for f in ("qa", "rejects"):
+        there, here = tmp_path / "well" / f"{f}.jsonl", tmp_path / "o" / f"{f}.jsonl"
+        assert here.read_bytes() == there.read_bytes()
+
+
+def test_half_of_it_failed_and_the_order_is_kept(tmp_path):
+    docs = tiny_documents(12)
+    with StubServer({"500": 0.5}) as s:
+        engine = EndpointEngine("stub", s.url, concurrency=4, tries=1)
+        first = write_pairs(docs, engine, tmp_path / "o", pairs=1)
+        failed = 12 - len(first.rows)
+    assert 0 < failed < 12
+    with StubServer() as s:
+        again = write_pairs(
+            docs, EndpointEngine("stub", s.url, concurrency=4), tmp_path / "o", pairs=1
+        )
+        assert sum(s.seen.values()) == failed
+        last = write_pairs(
+            docs, EndpointEngine("stub", s.url, concurrency=4), tmp_path / "o", pairs=1
+        )
+        assert sum(s.seen.values()) == failed  # nothing failed, nothing is asked
+    assert len(again.rows) == 12
+    assert last.rows == again.rows
+    assert read_jsonl(tmp_path / "o" / "qa.jsonl") == again.rows
+
+
+def test_a_run_with_enough_pairs_is_left_as_it_is(tmp_path):
+    docs = tiny_documents(12)
+    with StubServer({"500": 0.5}) as s:
+        engine = EndpointEngine("stub", s.url, concurrency=1, tries=1)
+        first = write_pairs(docs, engine, tmp_path / "o", n=3, pairs=1)
+        asked = sum(s.seen.values())
+        again = write_pairs(docs, engine, tmp_path / "o", n=3, pairs=1)
+        assert sum(s.seen.values()) == asked
+    assert again.rows == first.rows
 
 # %% ../../nbs/tests/test_prompting.ipynb #25053d0a
 def test_a_budget_stops_and_the_rest_is_counted(tmp_path):

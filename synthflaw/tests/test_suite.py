@@ -16,7 +16,7 @@ import pytest
 from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
 
 from ..core import write_jsonl
-from ..evaluate.judge import judge, load_prompts, punkt_folder
+from ..evaluate.judge import judge, load_checkers, load_prompts, punkt_folder
 from ..evaluate.score import level_scores, suite_scores
 from ..evaluate.suite import EVERY_FAMILY, TOPICS, compatible, make_levels, make_suite
 
@@ -216,3 +216,43 @@ def test_prompts_file_errors_name_the_line(tmp_path):
     write_jsonl(file, [{"prompt": "ok", "constraints": [{"id": "absent.py:f"}]}])
     with pytest.raises(ValueError, match="known class"):
         load_prompts(file)
+
+# %% ../../nbs/tests/test_suite.ipynb #fbcb5f85
+def checker_that_leaves_a_mark(folder):
+    "A file of checkers, and the mark that it leaves when it is run."
+    mark, file = folder / "mark", folder / "mine.py"
+    file.write_text(f"open({str(mark)!r}, 'w').close()\ndef ends(answer, word): return answer[-1:]")
+    return file, mark
+
+
+def asking_for(id, folder):
+    "A prompts file with one constraint."
+    row = {"prompt": "x", "constraints": [{"id": id, "kwargs": {"word": "."}}]}
+    return write_jsonl(folder / "p.jsonl", [row])
+
+
+@pytest.mark.parametrize("id", ["mine.py:ends", "../sub/mine.py:ends", "{}/mine.py:ends"])
+def test_a_prompts_file_runs_nothing(id, tmp_path):
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    _, mark = checker_that_leaves_a_mark(folder)
+    with pytest.raises(ValueError, match="given as checkers"):
+        load_prompts(asking_for(id.format(folder), folder))
+    assert not mark.exists()
+
+
+def test_a_file_of_checkers_is_run_when_it_is_named(tmp_path):
+    file, mark = checker_that_leaves_a_mark(tmp_path)
+    assert load_checkers(file) == ["own:ends"]
+    assert mark.exists()
+    (row,) = load_prompts(asking_for("own:ends", tmp_path))
+    assert judge(row["constraints"][0], "Yes.")["strict"]
+    file.write_text("def ends(answer, word): return False")
+    load_checkers(file)
+    assert not judge(row["constraints"][0], "Yes.")["strict"]  # the newer one, not what it said
+
+
+def test_the_names_of_the_registry_are_kept(tmp_path):
+    (tmp_path / "mine.py").write_text("def regex(answer): return True")
+    with pytest.raises(ValueError, match="own:regex"):
+        load_checkers(tmp_path / "mine.py")
