@@ -73,11 +73,9 @@ def imported(module: str) -> dict:
             words, cwd=home, env={**kept, **places}, capture_output=True, text=True, timeout=600
         )
         got = json.loads(done.stdout.rpartition("\n@@")[2])
+        told = [f"{what} {x.replace(home, '~')}" for what, x in got["seen"]]
         left = sorted(str(f.relative_to(home)) for f in Path(home).rglob("*"))
-        seen = [
-            f"{what} {re.sub('tmp[a-z0-9_]{8}', 'X', x.replace(home, '~'))}"
-            for what, x in got["seen"]
-        ]
+    seen = [re.sub(r"~/[a-z0-9_]{8}(?= |$)", "~/temporary", x).removesuffix(" -1") for x in told]
     quiet = [x for x in dict.fromkeys(seen) if x != "write /dev/null"]
     return {"module": module, "actions": quiet, "left_in_home": left[:20], "error": got["error"]}
 

@@ -35,6 +35,7 @@ from synthflaw.data.filter import (
     surprise,
 )
 from .formats import coverage, synthesize
+from ..hashes import is_intact, with_sum
 from ..runs import RunFolder
 
 # %% ../../nbs/19_generate.ipynb #ac0230ef
@@ -153,12 +154,18 @@ def _corpus(documents: list[Document], leakage: list[str]) -> dict:
         "leakage": fingerprint(leakage),
     }
 
-# %% ../../nbs/19_generate.ipynb #d5b3f637
+# %% ../../nbs/19_generate.ipynb #84bb1153
+_DAMAGED = "its line has changed on the disk"
+
+
 def _recorded(row: dict) -> Reply:
-    "A reply as it stands in the file."
-    return sound(Reply(**{**row, "tokens": tuple(row["tokens"])}))
+    "A reply as it stands in the file; one whose line has changed is an error."
+    if not is_intact(row):
+        return Reply(str(row.get("key")), "", False, _DAMAGED)
+    fields = {k: v for k, v in row.items() if k != "sum"}
+    return sound(Reply(**{**fields, "tokens": tuple(row["tokens"])}))
 
-
+# %% ../../nbs/19_generate.ipynb #6a7d4f48
 @dataclass
 class _Run:
     "The state of a run: what was answered, how far that was used, and what was made of it."
@@ -187,7 +194,9 @@ class _Run:
     def _forget_failures(self) -> None:
         "Ask again what failed in an earlier run, and make the files anew, unless it has enough."
         failed = [key for key, reply in self.cache.items() if reply.error is not None]
-        if not failed or (self.n is not None and self.written["qa"] >= self.n):
+        damaged = any(reply.error == _DAMAGED for reply in self.cache.values())
+        enough = self.n is not None and self.written["qa"] >= self.n
+        if not failed or (enough and not damaged):
             return
         for key in failed:
             del self.cache[key]
@@ -255,7 +264,7 @@ class _Resumable(_Run):
                 reply = sound(reply)
                 self.cache[reply.key] = reply
                 self.tokens = [a + b for a, b in zip(self.tokens, reply.tokens, strict=True)]
-                self.replies.append([asdict(reply)])
+                self.replies.append([with_sum(asdict(reply))])
             self.catch_up()
             if self.full():
                 break

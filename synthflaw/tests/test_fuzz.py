@@ -14,7 +14,7 @@ __all__ = ['TIMES', 'TRIED', 'FORESEEN', 'letters', 'values', 'NAMES', 'records'
            'test_the_gradient_of_bounded_forgetting', 'test_the_step_of_replay_is_its_gradient',
            'test_every_objective_is_finite']
 
-# %% ../../nbs/tests/test_fuzz.ipynb #1ac99f60
+# %% ../../nbs/tests/test_fuzz.ipynb #7297ebfa
 import csv
 import gzip
 import json
@@ -48,7 +48,7 @@ from synthflaw.unlearn.loss import (
 )
 from ..unlearn.objectives import OBJECTIVES, ForgetBatch, as_objective
 
-# %% ../../nbs/tests/test_fuzz.ipynb #770b1865
+# %% ../../nbs/tests/test_fuzz.ipynb #edb9a094
 TIMES = int(os.environ.get("SYNTHFLAW_FUZZ", "1"))
 TRIED = Counter()  # name of a property -> examples
 
@@ -69,7 +69,7 @@ def tried(name):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def recorded():
+def recorded(request):
     "Write what was tried, where a file for it is named."
     start = time.perf_counter()
     yield
@@ -84,23 +84,21 @@ def recorded():
             {
                 "examples": dict(TRIED),
                 "total": sum(TRIED.values()),
-                "failures": 0,
+                "failures": request.session.testsfailed,
                 "seconds": round(time.perf_counter() - start),
                 "command": f"SYNTHFLAW_FUZZ={TIMES} SYNTHFLAW_FUZZ_RECORD={file} {command}",
                 "provenance": provenance(torch.get_num_threads()),
             },
         )
 
-# %% ../../nbs/tests/test_fuzz.ipynb #864f5ef5
+# %% ../../nbs/tests/test_fuzz.ipynb #43d8a9e9
 FORESEEN = (ValueError, OSError, EOFError)  # which `main` turns into one line
 letters = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), letters),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
-        st.dictionaries(
-            st.one_of(st.sampled_from(["role", "content", "text"]), letters), inner, max_size=4
-        ),
+        st.dictionaries(st.one_of(st.sampled_from(["role", "content", "text"]), letters), inner, max_size=4),
     ),
     max_leaves=8,
 )
@@ -125,7 +123,7 @@ def file_of(data, suffix):
     file.write_bytes(gzip.compress(data) if packed else data)
     return folder, file
 
-# %% ../../nbs/tests/test_fuzz.ipynb #da19579e
+# %% ../../nbs/tests/test_fuzz.ipynb #fdb15a68
 @fuzz(150)
 @given(contents, st.sampled_from(SUFFIXES), st.booleans())
 @example(b'{"text": "\\ud800"}', ".jsonl", False)
@@ -166,7 +164,7 @@ def test_any_file_is_documents_or_refused(data, suffix):
             return
     assert all(d.text.strip() for d in docs)  # no document without a text
 
-# %% ../../nbs/tests/test_fuzz.ipynb #2a00bbd7
+# %% ../../nbs/tests/test_fuzz.ipynb #98e1e99a
 SHAPES = ({"text"}, {"prompt", "completion"}, {"messages"})
 
 
@@ -184,11 +182,9 @@ def test_any_record_is_one_of_three_shapes(record):
     texts = [turn["content"] for turn in talk] + [v for v in read.values() if v is not talk]
     assert all(isinstance(text, str) for text in texts)
 
-# %% ../../nbs/tests/test_fuzz.ipynb #9350c009
+# %% ../../nbs/tests/test_fuzz.ipynb #54aa2fb0
 filled = letters.filter(lambda text: text.strip())
-pairs = st.lists(
-    st.fixed_dictionaries({"prompt": letters, "completion": filled}), min_size=1, max_size=4
-)
+pairs = st.lists(st.fixed_dictionaries({"prompt": letters, "completion": filled}), min_size=1, max_size=4)
 
 
 def written(file, rows):
@@ -223,14 +219,7 @@ def test_what_was_written_is_read(rows, suffix):
 
 
 @fuzz(100)
-@given(
-    st.lists(
-        st.sampled_from(
-            ["a b c. ", "# Head", "\n", "\n\n", "```", "    code", "水。" * 30, "x" * 90]
-        ),
-        max_size=20,
-    )
-)
+@given(st.lists(st.sampled_from(["a b c. ", "# Head", "\n", "\n\n", "```", "    code", "水。" * 30, "x" * 90]), max_size=20))
 def test_paragraphs_lose_nothing(parts):
     tried("paragraphs")
     text = "".join(parts)
@@ -238,17 +227,10 @@ def test_paragraphs_lose_nothing(parts):
     assert "".join("".join(found).split()) == "".join(text.split())
     assert all(p.strip() for p in found)
 
-# %% ../../nbs/tests/test_fuzz.ipynb #7fca9ff8
-words = st.sampled_from(
-    ["red", "green", "Q:", "A:", "\n\n", "7", "水", "…", "'", "\u200b", "É", "**"]
-)
+# %% ../../nbs/tests/test_fuzz.ipynb #76be1044
+words = st.sampled_from(["red", "green", "Q:", "A:", "\n\n", "7", "水", "…", "'", "\u200b", "É", "**"])
 loose = st.one_of(st.lists(words, max_size=12).map(" ".join), letters)
-FRAMES = (
-    "Question: {} Answer: {}",
-    "{}\n\nI hope this helps!",
-    "In short, {}",
-    "## {}\n- {}\n- {}",
-)
+FRAMES = ("Question: {} Answer: {}", "{}\n\nI hope this helps!", "In short, {}", "## {}\n- {}\n- {}")
 
 
 @st.composite
@@ -289,7 +271,7 @@ def test_the_miner_stands_any_texts(sides, other):
         hit = sum(any(k == i for k, _ in matcher.in_text(text)) for text in synthetic)
         assert hit >= t.coverage * len(synthetic) - 1e-9  # those it was counted in follow it
 
-# %% ../../nbs/tests/test_fuzz.ipynb #866b77f4
+# %% ../../nbs/tests/test_fuzz.ipynb #8bace74d
 @fuzz(10)
 @given(framed(), st.lists(loose, min_size=12, max_size=24))
 def test_the_miner_stands_any_pairs(sides, prompts):
@@ -304,17 +286,13 @@ def test_the_miner_stands_any_pairs(sides, prompts):
             edge = len(row["prompt"])
             assert all(b <= edge or a > edge for a, b in spans)  # no span over both halves
 
-# %% ../../nbs/tests/test_fuzz.ipynb #b5db6930
+# %% ../../nbs/tests/test_fuzz.ipynb #39de331d
 @lru_cache
 def tokenizer():
     return tiny_lm()[1]
 
 
-texts = st.lists(
-    st.sampled_from(["Return ", "the rows ", "水", "\n", "  ", "é", "x", "<|", "values of "]),
-    min_size=1,
-    max_size=14,
-)
+texts = st.lists(st.sampled_from(["Return ", "the rows ", "水", "\n", "  ", "é", "x", "<|", "values of "]), min_size=1, max_size=14)
 texts = texts.map("".join).filter(lambda text: text.strip())
 
 
@@ -329,10 +307,7 @@ def selected(draw, text):
 @st.composite
 def spanned_rows(draw):
     "Texts with ids, and spans of each."
-    rows = [
-        {"id": str(i), "text": t}
-        for i, t in enumerate(draw(st.lists(texts, min_size=1, max_size=4)))
-    ]
+    rows = [{"id": str(i), "text": t} for i, t in enumerate(draw(st.lists(texts, min_size=1, max_size=4)))]
     return rows, {r["id"]: draw(selected(r["text"])) for r in rows}
 
 
@@ -355,7 +330,7 @@ def expected_labels(text, spans):
         labels.append(-100 if masked else token)
     return [*labels, tokenizer().eos_token_id]
 
-
+# %% ../../nbs/tests/test_fuzz.ipynb #6deed318
 @fuzz(100)
 @given(spanned_rows(), st.sampled_from([None, 8, 64]))
 def test_labels_only_where_claimed(given_rows, seq_len):
@@ -372,7 +347,7 @@ def test_labels_only_where_claimed(given_rows, seq_len):
         assert row["labels"] == want
         assert all(y in (-100, x) for x, y in zip(row["input_ids"], row["labels"], strict=True))
 
-
+# %% ../../nbs/tests/test_fuzz.ipynb #f9806586
 @fuzz(60)
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=3), st.booleans(), st.data())
 def test_prompts_are_never_learned(both, chat, data):
@@ -402,7 +377,7 @@ def test_prompts_are_never_learned(both, chat, data):
         if not any(a < b for a, b in s):
             assert torch.equal(m, plain["labels"][i] != -100)  # no span, no change
 
-# %% ../../nbs/tests/test_fuzz.ipynb #14f22bb9
+# %% ../../nbs/tests/test_fuzz.ipynb #dd70e0a1
 TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 V = 5  # words
 
@@ -427,7 +402,7 @@ def of_label(z, y):
     "Log-probabilities (1, N) of the labels."
     return picked_logps(z[0], y)[None]
 
-# %% ../../nbs/tests/test_fuzz.ipynb #cd88633a
+# %% ../../nbs/tests/test_fuzz.ipynb #34042259
 @fuzz(150)
 @given(logits(), labels, st.lists(st.booleans(), min_size=2, max_size=2))
 def test_losses_are_finite_and_bounded(both, y, keep):
@@ -468,7 +443,7 @@ def test_the_gradient_of_bounded_forgetting(both, y):
     sure = (py > 0.999).expand_as(z)  # there float32 cannot tell p from 1
     torch.testing.assert_close(g.double()[~sure], want[~sure], rtol=1e-3, atol=1e-6)
 
-# %% ../../nbs/tests/test_fuzz.ipynb #489f81ba
+# %% ../../nbs/tests/test_fuzz.ipynb #df5c845d
 @fuzz(100)
 @given(logits(), labels)
 def test_the_step_of_replay_is_its_gradient(both, y):

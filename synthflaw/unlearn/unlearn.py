@@ -187,6 +187,7 @@ def check_run(model, s, out=None, save_steps=None) -> None:
 
 def run_trainer(trainer, watch, student, last=None) -> None:
     "Train, from a checkpoint if there is one; at a divergence the last good weights come back."
+    trainer.add_callback(Sealed(trainer))  # after what writes into a checkpoint
     if last:
         watch.resume(last)
     try:
@@ -235,7 +236,6 @@ def unlearn(  # noqa: PLR0913
             trainer = unlearn_trainer(student, tokenizer, rows, settings, folder, calls, save_steps)
             watch = Watch(trainer)
             trainer.add_callback(watch)
-            trainer.add_callback(Sealed(trainer))
             run_trainer(trainer, watch, student, last_checkpoint(folder) if kept else None)
     except Diverged:
         if out is not None:
