@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -121,7 +122,8 @@ def watched(name: str, seconds: float, every: float, url: str) -> dict:
             below = family(process.pid)
             zombies = max(zombies, below.count("Z"))
             seen = {"at": round(time.time() - start, 1), "below": len(below)}
-            samples.append(seen | of_process(process.pid))
+            with suppress(OSError, KeyError):  # it has just ended
+                samples.append(seen | of_process(process.pid))
             time.sleep(every)
         left = len(family(process.pid))
         said.seek(0)
