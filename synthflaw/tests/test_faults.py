@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['TOOLS', 'FEW', 'few', 'test_killed_runs_end_as_undisturbed_ones', 'test_faults_end_clearly', 'tool',
-           'test_differences_are_told_apart', 'test_times_do_not_count_and_numbers_do']
+           'test_differences_are_told_apart', 'test_times_do_not_count_and_numbers_do', 'trained',
+           'test_a_half_written_checkpoint_is_passed_over', 'test_a_manifest_keeps_its_inputs']
 
-# %% ../../nbs/tests/test_faults.ipynb #859a428f
+# %% ../../nbs/tests/test_faults.ipynb #aee36a25
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,11 @@ from pathlib import Path
 import pytest
 
 import synthflaw
+from ..core import read_json
+from ..runs import RunFolder
+from ..testing.tiny import tiny_documents, tiny_lm
+from ..train.train import continue_pretraining, packed_rows
+from ..train.trainer import TrainSettings
 
 TOOLS = Path(synthflaw.__file__).resolve().parent.parent / "tools"
 FEW = """
@@ -28,7 +35,7 @@ disturbed = disturb.disturb(["synthesize, template"])
 print("@@" + json.dumps([killed, disturbed]))
 """
 
-# %% ../../nbs/tests/test_faults.ipynb #bbf658f9
+# %% ../../nbs/tests/test_faults.ipynb #2ca84fae
 @pytest.fixture(scope="module")
 def few():
     "What six kills and the faults of one command left."
@@ -42,7 +49,7 @@ def few():
     assert "@@" in done.stdout, done.stderr[-3000:]
     return json.loads(done.stdout.rpartition("@@")[2])
 
-# %% ../../nbs/tests/test_faults.ipynb #ba696d90
+# %% ../../nbs/tests/test_faults.ipynb #306e0dc4
 def test_killed_runs_end_as_undisturbed_ones(few):
     killed, _ = few
     total = killed["total"]
@@ -54,7 +61,7 @@ def test_killed_runs_end_as_undisturbed_ones(few):
         assert command["other"] == {}, command["found"]  # every kill ended the process as it should
         assert command["finals"] >= 1
 
-# %% ../../nbs/tests/test_faults.ipynb #3fad3a82
+# %% ../../nbs/tests/test_faults.ipynb #11dcf292
 def test_faults_end_clearly(few):
     _, disturbed = few
     wrong = [r for r in disturbed["rows"] if r["ended"].startswith("wrong")]
@@ -67,7 +74,7 @@ def test_faults_end_clearly(few):
     else:
         assert "root" in disturbed["not_run"][0]
 
-# %% ../../nbs/tests/test_faults.ipynb #744d9181
+# %% ../../nbs/tests/test_faults.ipynb #bd7c0b51
 @pytest.fixture(scope="module")
 def tool():
     "tools/faults.py as a module, without its forks."
@@ -108,3 +115,31 @@ def test_times_do_not_count_and_numbers_do(tool, tmp_path):
     assert tool.without_times(whole) != tool.without_times({**again, "loss": 0.6})
     (tmp_path / "x.json").write_text(json.dumps(whole))
     assert "0.5" in tool.lines_of(tmp_path / "x.json")[0]
+
+# %% ../../nbs/tests/test_faults.ipynb #1bea043c
+def trained(folder, rows, model, tokenizer):
+    "Train with checkpoints in a folder; the losses that are logged."
+    settings = TrainSettings(batch_size=2, max_length=64, dtype="float32")
+    options = {"out": folder, "save_steps": 3, "logging_steps": 4}
+    return continue_pretraining(model, tokenizer, rows, settings, **options).history
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path, capfd):
+    _, tokenizer = tiny_lm()
+    rows = packed_rows(tiny_documents(8), tokenizer, 768, 64)
+    whole = trained(tmp_path / "whole", rows, *tiny_lm())
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    (last,) = (tmp_path / "killed").glob("checkpoint-*")
+    (last / "optimizer.pt").unlink()  # as a kill leaves it
+    assert trained(tmp_path / "killed", rows, *tiny_lm()) == whole  # from the start again
+    assert "half written" in capfd.readouterr().err
+
+
+def test_a_manifest_keeps_its_inputs(tmp_path):
+    record = {"source": "x", "path": None, "model": False, "files": {"x": "0" * 64}}
+    first = RunFolder(tmp_path / "out", None, "sft", {"lr": 1}, {"data": record})
+    second = RunFolder(tmp_path / "out", {"seed": 0})  # as `train_folder` opens it again
+    kept = read_json(second / "manifest.json")
+    assert kept["inputs"] == {"data": record}
+    assert kept["command"] == "sft"
+    assert first.path == second.path
