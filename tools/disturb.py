@@ -46,7 +46,7 @@ class Disturbed(faults.Case):
 
     def judged(self, ended: faults.Ended) -> str:
         "Right, refused with one line, or wrong."
-        if ended.status == 0:
+        if ended.status == self.usual:
             unlike = self.compared()
             return f"wrong: {unlike[:2]}" if unlike else "right"
         log = self.log.read_text(errors="replace")

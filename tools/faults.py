@@ -63,6 +63,7 @@ CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.
 STAGED = 0.25  # a study is killed within this part of its length, start after start
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 TIMES = ("seconds", "started", "finished", "tokens_per_second", "provenance", "measured_seconds")
+USUAL = {"repair": 3}  # status of a run that nothing disturbs, where it is not 0: none accepted
 REPEATS = {"replies.jsonl": ("tries",)}  # written as they come: in any order, without these fields
 SPENT = re.compile(r"\b\d[\d,.]* ?(?:s|seconds|minutes)\b|\d[\d,.]* tokens/s")
 
@@ -372,6 +373,7 @@ class Case:
         for mark, place in places.items():
             self.words = [w.replace(mark, place) for w in self.words]
         self.log = folder / "log"
+        self.usual = USUAL.get(name, 0)
         self.found = []  # (kind, file) of each difference
         self.kills, self.statuses = Counter(), Counter()
         self.finals = self.late = self.orphans = self.left = 0
@@ -387,7 +389,7 @@ class Case:
         while len(both) < 2:
             self.fresh()
             ended = run(self.words, self.out, self.log)
-            if ended.status:
+            if ended.status != self.usual:
                 raise RuntimeError(f"{self.name}: {self.log.read_text()[-3000:]}")
             both.append(content(self.out))
             if os.environ.get("SHOW"):
@@ -415,7 +417,7 @@ class Case:
         while done < most and (not done or rng.random() < again):
             kill = self.drawn(rng)
             ended = run(self.words, self.out, self.log, kill)
-            if ended.status == 0:  # it ended before
+            if ended.status == self.usual:  # it ended before
                 self.late += 1
                 break
             done += 1
@@ -431,7 +433,7 @@ class Case:
     def end(self, kill: Kill) -> None:
         "Let the run come to its end, and compare."
         ended = run(self.words, self.out, self.log)
-        if ended.status:
+        if ended.status != self.usual:
             self.found.append(("lost", f"{kill}: {self.log.read_text()[-1500:]}"))
             return
         self.found += [(kind, f"{kill}: {file}") for kind, file in self.compared()]
@@ -480,16 +482,17 @@ def shares(names: list[str], kills: int) -> dict[str, int]:
     return {name: -int(-kills * w // total) for name, w in weight.items()}
 
 
-def kills(names: list[str], n: int, seed: int) -> dict:
-    "Kill commands and compare what they leave in the end."
+def kills(names: list[str], n: int, seed: int, out: Path | None = None) -> dict:
+    "Kill commands and compare what they leave in the end; each is recorded when it is done."
     from synthflaw.runs import provenance
 
-    start, cases = time.time(), {}
+    cases, accounts = {}, {}
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
         as_fork(write_inputs, folder)
         with server() as url:
             for name, share in shares(names, n).items():
+                start = time.time()
                 case = cases[name] = Case(name, folder, url)
                 one = cases.get("study") if name == "study, two processes" else None
                 case.undisturbed(one and one.whole)
@@ -497,13 +500,23 @@ def kills(names: list[str], n: int, seed: int) -> dict:
                 left = share
                 while left > 0:
                     left -= case.chain(rng, left)
+                took = {"seed": seed, "measured_seconds": round(time.time() - start)}
+                accounts[name] = case.account() | took | {"provenance": provenance(1)}
                 said = {k: v for k, v in case.account().items() if k not in ("command", "found")}
                 print(name, said, *case.found, sep="\n  ", flush=True)
+                if out:
+                    keep(out, accounts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    accounts = {name: case.account() for name, case in cases.items()}
-    where = {"measured_seconds": round(time.time() - start), "provenance": provenance(1)}
-    return summed({name: a | {"seed": seed} | where for name, a in accounts.items()})
+    return summed(accounts)
+
+
+def keep(out: Path, accounts: dict) -> None:
+    "Write the record; commands that were killed in another run stay in it."
+    if out.exists():
+        accounts = json.loads(out.read_text(encoding="utf-8"))["commands"] | accounts
+    record = summed(accounts) | {"command": "python tools/faults.py"}
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def summed(accounts: dict) -> dict:
@@ -524,14 +537,8 @@ def main() -> int:
     p.add_argument("--out", type=Path, help="the record; shown only if absent")
     args = p.parse_args()
     import_everything()
-    record = kills(args.commands, args.kills, args.seed)
+    record = kills(args.commands, args.kills, args.seed, args.out)
     print(record["total"], flush=True)
-    if args.out:
-        if args.out.exists():  # commands that were killed in another run stay
-            known = json.loads(args.out.read_text(encoding="utf-8"))["commands"]
-            record = summed(known | record["commands"])
-        record["command"] = "python tools/faults.py"
-        args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return int(any(record["total"][k] for k in ("lost", "doubled", "wrong", "orphans")))
 
 
