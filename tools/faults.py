@@ -33,6 +33,10 @@ os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 # DIR: folder of the inputs; OUT: of the run; URL: of a server that answers; words of one command
 TRAINING = "--seq-len 64 --batch-size 4 --save-steps 3"
+SMALL = (
+    "arm_tokens=3000 sft_rows=66 heldout=8 eval_prompts=32 calibration_prompts=32 "
+    "base_prompts=32 max_new_tokens=8"
+)
 COMMANDS = {
     "synthesize, template": "synthesize --source DIR/natural.jsonl --formats mixed --n 60 "
     "--out OUT",
@@ -56,8 +60,8 @@ COMMANDS = {
     "--out OUT",
     "clean, endpoint": "clean --data DIR/pairs.jsonl --natural DIR/natural.jsonl --rewrite "
     "--engine endpoint --model stub --base-url URL --sample 60 --out OUT",
-    "study": "study --preset tiny --seeds 0 --jobs 1 --out OUT",
-    "study, two processes": "study --preset tiny --seeds 0 --jobs 2 --out OUT",
+    "study": f"study --preset tiny --seeds 0 --jobs 1 --out OUT --set {SMALL}",
+    "study, two processes": f"study --preset tiny --seeds 0 --jobs 2 --out OUT --set {SMALL}",
 }
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link"}
 STAGED = 0.25  # a study is killed within this part of its length, start after start
