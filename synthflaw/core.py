@@ -160,8 +160,11 @@ def write_json(
 def read_json(
     path: str | Path,  # a JSON file
 ) -> Any:  # its content
-    "Read a JSON file."
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    "Read a JSON file; what does not parse is an error that names it."
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as e:  # no JSON, or no UTF-8
+        raise ValueError(f"{path} is damaged, or no JSON: {e}") from e
 
 # %% ../nbs/00_core.ipynb #a91deaef
 def write_jsonl(

@@ -44,7 +44,7 @@ COMMANDS = {
     "--source DIR/natural.jsonl --pairs 1 --concurrency 4 --out OUT",
     "pretrain": "pretrain --model DIR/model --mix natural=DIR/natural.jsonl:0.8 "
     f"synthetic=DIR/pairs.jsonl:0.2 --tokens 3072 {TRAINING} --out OUT",
-    "pretrain, nano": "pretrain --source DIR/natural.jsonl --tokens 16384 --dtype float32 "
+    "pretrain, nano": "pretrain --source DIR/natural.jsonl --tokens 20480 --dtype float32 "
     "--out OUT",
     "sft": f"sft --model DIR/model --data DIR/pairs.jsonl {TRAINING} --out OUT",
     "sft, lora": f"sft --model DIR/model --data DIR/pairs.jsonl --lora 4 {TRAINING} --out OUT",

@@ -9,6 +9,7 @@ __all__ = []
 import sys
 
 from .options import option
+from ..words import COUNT, check_words, nearest, whole
 
 # %% ../../nbs/cli/11_bench.ipynb #5f07e9d7
 def add_bench(
@@ -29,11 +30,11 @@ def add_bench(
     )
     option(p, "--model", "M", models, default="smollm")
     rounds = "measurements of every arm, each in its own process (default: %(default)s)"
-    option(p, "--rounds", "N", rounds, int, 2)
+    option(p, "--rounds", "N", rounds, COUNT, 2)
     rows = "forget rows, and replay rows, of a step (default: %(default)s)"
-    option(p, "--rows", "N", rows, int, 8)
+    option(p, "--rows", "N", rows, COUNT, 8)
     longest = "tokens of a row at most (default: %(default)s)"
-    option(p, "--longest", "N", longest, int, 256)
+    option(p, "--longest", "N", longest, whole(2), 256)
 
 # %% ../../nbs/cli/11_bench.ipynb #7cdf4da3
 def _print_case(name, case):
@@ -53,8 +54,13 @@ def run_bench(
     args,  # parsed options of `bench`
 ) -> int:  # 0
     "`synthflaw bench`."
-    from synthflaw.bench.cases import bench
+    from synthflaw.bench.cases import CASES, bench
+    from synthflaw.lm.foreign import check_model
 
+    known = f"one of {', '.join(CASES)}{nearest(args.case, CASES)}"
+    check_words(args.case in CASES, "case", args.case, known)
+    if args.model not in ("random", "tiny"):
+        check_model(args.model)
     options = {"model": args.model, "rounds": args.rounds}
     if args.case == "unlearning":
         options |= {"rows": args.rows, "longest": args.longest}

@@ -11,16 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .options import SOURCE, option, out_option, seed_option
-from .sources import column_options, say_once, source_columns
+from .sources import checked_columns, column_options, say_once
 from ..core import check
+from ..words import COUNT, LEVEL, SHARE, THREADS, check_words, need, real
 
 # %% ../../nbs/cli/13_clean.ipynb #238fb7dc
 def _number_or_share(word: str) -> int | float:
     "A number of rows, or (with a point) a share."
     try:
-        return float(word) if "." in word else int(word)
-    except ValueError:
-        raise ArgumentTypeError(f"{word!r} is neither a number of rows nor a share") from None
+        return real(0.0, 1.0, open_=True)(word) if "." in word else COUNT(word)
+    except ArgumentTypeError:
+        wanted = "a number of rows, at least 1, or a share between 0.0 and 1.0 is expected"
+        raise ArgumentTypeError(f"{word!r} is not allowed: {wanted}") from None
 
 
 def _treatment_options(p):
@@ -38,7 +40,7 @@ def _treatment_options(p):
     alike = (
         "share of word triples from which contents are alike; 0 keeps them (default: %(default)s)"
     )
-    option(g, "--dedup", "X", alike, float, 0.95)
+    option(g, "--dedup", "X", alike, SHARE, 0.95)
     option(g, "--language", "L", "drop rows in another language, e.g. en")
     leakage = "evaluation prompts that must stay unseen: rows that share a run of words are dropped"
     option(g, "--leakage", "SOURCE", leakage)
@@ -71,12 +73,12 @@ def add_clean(
     column_options(p)
     _treatment_options(p)
     _engine_options(p)
-    option(p, "--sample", "N", "texts a side that are mined (default: %(default)s)", int, 2000)
-    option(p, "--limit", "N", "read at most N rows (default: all)", int)
+    option(p, "--sample", "N", "texts a side that are mined (default: %(default)s)", COUNT, 2000)
+    option(p, "--limit", "N", "read at most N rows (default: all)", COUNT)
     level = "error rate over all findings of a diagnosis (default: %(default)s)"
-    option(p, "--level", "Q", level, float, 0.05)
+    option(p, "--level", "Q", level, LEVEL, 0.05)
     seed_option(p, "of samples, formats and permutations")
-    option(p, "--threads", "N", "threads (default: %(default)s)", int, 1)
+    option(p, "--threads", "N", "threads (default: %(default)s)", THREADS, 1)
 
 # %% ../../nbs/cli/13_clean.ipynb #aadb4f0f
 def read_rows(
@@ -89,7 +91,7 @@ def read_rows(
     from synthflaw.data.corpus import load_texts
 
     sources = [s for s in (args.data, args.natural) if s]
-    read = dict(zip(sources, source_columns(args, sources, tell), strict=True))
+    read = dict(zip(sources, checked_columns(args, sources, tell), strict=True))
     rows = load_texts(args.data, read[args.data], True, tell)
     rows = list(islice(rows, args.limit))
     check(len(rows) > 0, "data", args.data, "a source with at least one row")
@@ -112,14 +114,20 @@ def _diagnosed(args, rows, natural):
 def _rewriter(args):
     "False, True for the rules, or an engine."
     engine = args.engine
-    check(engine == "rules" or args.rewrite, "engine", engine, "given with --rewrite")
-    check(engine == "rules" or args.model, "model", args.model, f"given for the engine {engine}")
+    other = engine != "rules"
+    check_words(not other or args.rewrite, "engine", engine, "given with --rewrite")
+    check_words(not other or args.model, "model", args.model, f"given for the engine {engine}")
     if engine == "rules":
         return args.rewrite
     if engine == "local":
+        from synthflaw.lm.foreign import check_model
+
+        check_model(args.model)
         from synthflaw.data.engines import LocalEngine
 
         return LocalEngine(args.model, seed=args.seed)
+    need("openai")
+    need("stamina")
     from synthflaw.data.endpoint import EndpointEngine
 
     return EndpointEngine(args.model, args.base_url, args.key_env)
@@ -141,7 +149,6 @@ def _filters(args):
 # %% ../../nbs/cli/13_clean.ipynb #6b91af9d
 def _mask_rows(args, made):
     "The rows of mask.jsonl, tokenized where a tokenizer is given; None where no mask is wanted."
-    check(args.mask or not args.tokenizer, "tokenizer", args.tokenizer, "given with --mask")
     if not args.mask:
         return None
     if not args.tokenizer:
@@ -186,7 +193,11 @@ def run_clean(
     from synthflaw.core import set_threads
 
     one = bool(args.natural) != bool(args.selection)
-    check(one, "natural", args.natural, "given, or --selection instead")
+    check_words(one, "natural", args.natural, "given, or --selection instead")
+    lone = args.tokenizer and not args.mask
+    check_words(not lone, "tokenizer", args.tokenizer, "given with --mask")
+    both = args.strip and args.rewrite
+    check_words(not both, "strip", True, "left out with --rewrite, which strips as well")
     there = args.selection is None or Path(args.selection).is_file()
     check(there, "selection", args.selection, "an existing file")
     set_threads(args.threads)

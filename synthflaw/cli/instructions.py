@@ -15,6 +15,9 @@ from synthflaw.cli.options import (
     out_option,
     seed_option,
 )
+from .sources import check_sources
+from ..core import check
+from ..words import AMOUNT, COUNT, check_words
 
 # %% ../../nbs/cli/07_instructions.ipynb #fb5a10e3
 def add_instructions(
@@ -30,14 +33,14 @@ def add_instructions(
     out = "folder for rows.jsonl, card.json and all answers; a stopped run found there goes on"
     out_option(s, out)
     everyday = "prompts about everyday topics (default: %(default)s)"
-    option(s, "--everyday", "N", everyday, int, 640)
-    option(s, "--about", "N", "prompts about documents (default: %(default)s)", int, 160)
+    option(s, "--everyday", "N", everyday, AMOUNT, 640)
+    option(s, "--about", "N", "prompts about documents (default: %(default)s)", AMOUNT, 160)
     docs = f"documents to ask about ({SOURCE}); of embedded, the SFT pool"
     option(s, "--source", "SOURCE", docs, default="embedded")
-    option(s, "--attempts", "N", "answers to a prompt at most (default: %(default)s)", int, 2)
-    option(s, "--batch-size", "N", "prompts at once (default: %(default)s)", int, 32)
+    option(s, "--attempts", "N", "answers to a prompt at most (default: %(default)s)", COUNT, 2)
+    option(s, "--batch-size", "N", "prompts at once (default: %(default)s)", COUNT, 32)
     limit = "longest answer, in tokens (default: %(default)s)"
-    option(s, "--max-new-tokens", "N", limit, int, 64)
+    option(s, "--max-new-tokens", "N", limit, COUNT, 64)
     seed_option(s, "decides prompts and sampling", default=5)
     machine_options(s, "of the model (default: bfloat16 where it is fast)")
 
@@ -71,8 +74,13 @@ def run_instructions(
     "`synthflaw instructions`."
     from synthflaw.core import read_jsonl, set_threads, write_json, write_jsonl
     from synthflaw.evaluate.instructions import instruction_card, rejection_sample
+    from synthflaw.lm.foreign import check_model
     from synthflaw.runs import RunFolder, quiet
 
+    some = args.everyday + args.about > 0
+    check_words(some, "everyday, --about", 0, "at least one prompt together")
+    check_model(args.model)
+    check_sources(args.source if args.about else None)
     quiet()
     set_threads(args.threads)
     RunFolder(args.out, {k: str(getattr(args, k)) for k in _DECIDE})
@@ -89,7 +97,9 @@ def run_instructions(
     )
     answers = read_jsonl(args.out / "answers.jsonl")
     card = instruction_card(kept, prompts, answers, args.model)
-    file = write_jsonl(args.out / "rows.jsonl", kept)
     write_json(args.out / "card.json", card)
+    none = f"one that obeys: none of its {len(answers)} answers follows its instruction"
+    check(len(kept) > 0, "model", args.model, none)
+    file = write_jsonl(args.out / "rows.jsonl", kept)
     print(f"{card['rows']} rows kept of {card['prompts_asked']} prompts: {file}")
     return card

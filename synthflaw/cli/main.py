@@ -9,6 +9,7 @@ __all__ = ['main']
 import argparse
 import contextlib
 import io
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from .bench import add_bench, run_bench
 from .clean import add_clean, run_clean
 from .diagnose import add_diagnose, run_diagnose
 from .evaluate import add_evaluate, run_evaluate
+from .failures import STATUSES, USAGE, check_out, ended_in_order, fail
 from .folder import in_folder
 from .instructions import add_instructions, run_instructions
 from .pretrain import add_pretrain, run_pretrain
@@ -28,6 +30,7 @@ from .study import add_study, run_study
 from .synthesize import add_synthesize, run_synthesize
 from .unlearn import add_unlearn, run_unlearn
 from .verify import add_verify, run_verify
+from ..words import Parser, nearest
 
 # %% ../../nbs/cli/14_main.ipynb #8e3f8a32
 COMMANDS = {
@@ -45,35 +48,64 @@ COMMANDS = {
     "bench": (add_bench, run_bench),
     "verify": (add_verify, run_verify),
 }  # name -> (adds its parser, runs it)
+LOOK_ONLY = ("report", "verify")  # commands whose folder is there already
+RESUMED = ("study", "synthesize", "pretrain", "sft", "instructions", "evaluate", "bench")
 
 # %% ../../nbs/cli/14_main.ipynb #524fb659
 def build_parser() -> argparse.ArgumentParser:
     "The parser of all commands."
-    p = argparse.ArgumentParser(
+    meanings = [f"  {status:>3}  {meaning}" for status, meaning in STATUSES.items()]
+    p = Parser(
         prog="synthflaw",
         description="What synthetic data did to a language model, and how to repair it.",
+        epilog="\n".join(["exit status:", *meanings]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sub = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add, _ in COMMANDS.values():
+    for name, (add, _) in COMMANDS.items():
         add(sub)
+        shows = "show the traceback of a failure"
+        sub.choices[name].add_argument("--debug", action="store_true", help=shows)
     return p
+
+# %% ../../nbs/cli/14_main.ipynb #8408cf91
+def _parsed(words: list[str]) -> argparse.Namespace | int:
+    "The options of a command; the status where parsing has ended it."
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        known = f"one of {', '.join(COMMANDS)} is expected{nearest(words[0], COMMANDS)}"
+        print(f"synthflaw: {words[0]!r} is no command: {known}", file=sys.stderr)
+        return USAGE
+    try:
+        return build_parser().parse_args(words)
+    except SystemExit as e:  # help, or one line about a wrong word
+        return e.code or 0
+
+
+def _how_to_go_on(args: argparse.Namespace) -> str:
+    "What to do after an interruption."
+    saves = args.command in RESUMED or getattr(args, "save_steps", None)
+    same = "the same command goes on where it stopped"
+    return same if saves else "nothing was finished: the same command begins anew"
 
 # %% ../../nbs/cli/14_main.ipynb #8408cf92
 def main(
     argv: list[str] | None = None,  # the words after `synthflaw`; those of the process if None
-) -> int:  # exit status: 0, or 2 where the input was refused, or what the command says
-    "Run a command; bad input ends with one clear line."
-    args = build_parser().parse_args(argv)
+) -> int:  # exit status, see `STATUSES`
+    "Run a command; what goes wrong ends with one line and the status of its kind."
+    words = sys.argv[1:] if argv is None else [str(word) for word in argv]
+    args = _parsed(words)
+    if isinstance(args, int):
+        return args
     try:
-        status = in_folder(args, COMMANDS[args.command][1])
-    except (ValueError, RuntimeError, FileNotFoundError) as e:
-        if "--debug" in sys.argv:
-            raise
-        print(f"synthflaw: {e}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+        with ended_in_order():
+            if args.command not in LOOK_ONLY and getattr(args, "out", None):
+                check_out(args.out)
+            status = in_folder(args, COMMANDS[args.command][1])
+    except BrokenPipeError:  # nobody reads on, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as e:
+        return fail(e, words, args.debug, _how_to_go_on(args))
     return status if isinstance(status, int) else 0
 
 # %% ../../nbs/cli/14_main.ipynb #62f24121

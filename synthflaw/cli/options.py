@@ -13,7 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..core import check, read_json
+from ..core import read_json
+from synthflaw.words import (
+    COUNT,
+    POSITIVE,
+    SEED,
+    THREADS,
+    check_words,
+    device_word,
+    nearest,
+    need,
+    one_of,
+    real,
+    whole,
+)
 
 # %% ../../nbs/cli/00_options.ipynb #09aea378
 def option(
@@ -29,9 +42,10 @@ def option(
     if value is None:
         parser.add_argument(name, action="store_true", help=meaning)
         return
-    if "choices" not in more:
-        more["metavar"] = value
-    parser.add_argument(name, type=kind, default=default, help=meaning, **more)
+    choices = more.pop("choices", None)
+    if choices:  # of words; argparse itself knows no nearest one
+        kind, value = one_of(*choices), f"{{{','.join(choices)}}}"
+    parser.add_argument(name, type=kind, default=default, help=meaning, metavar=value, **more)
 
 # %% ../../nbs/cli/00_options.ipynb #0b8cf97b
 SOURCE = (
@@ -49,9 +63,9 @@ def machine_options(
     threads: str = "threads (default: %(default)s)",  # help
 ) -> None:
     "Device, data type and threads."
-    option(parser, "--device", "D", "auto, cpu, cuda, cuda:N or mps", default="auto")
+    option(parser, "--device", "D", "auto, cpu, cuda, cuda:N or mps", device_word, "auto")
     option(parser, "--dtype", "T", dtype, default="auto", choices=dtypes)
-    option(parser, "--threads", "N", threads, int, 1)
+    option(parser, "--threads", "N", threads, THREADS, 1)
 
 
 def seed_option(
@@ -60,7 +74,7 @@ def seed_option(
     default: int = 0,  # if it is not given
 ) -> None:
     "The seed of a command."
-    option(parser, "--seed", "S", f"{decides} (default: %(default)s)", int, default)
+    option(parser, "--seed", "S", f"{decides} (default: %(default)s)", SEED, default)
 
 
 def out_option(
@@ -80,11 +94,14 @@ def parse_changes(
     for pair in pairs:
         name, eq, value = pair.partition("=")
         known = eq == "=" and name in types
-        check(known, "set", pair, f"FIELD=VALUE with FIELD among {', '.join(types)}")
+        near = nearest(name, types)
+        check_words(known, "set", pair, f"FIELD=VALUE with FIELD among {', '.join(types)}{near}")
         try:
             out[name] = types[name](value)
         except ValueError:
-            check(False, "set", pair, f"{name} as {types[name].__name__}")
+            check_words(False, "set", pair, f"{name} as {types[name].__name__}")
+        finite = types[name] is not float or abs(out[name]) < float("inf")  # NaN is not
+        check_words(finite, "set", pair, f"{name} as a finite number")
     return out
 
 # %% ../../nbs/cli/00_options.ipynb #60ce52a1
@@ -179,19 +196,19 @@ def train_options(
 ) -> None:
     "Options that `pretrain` and `sft` share."
     g = parser.add_argument_group("training")
-    option(g, "--lr", "X", "peak learning rate (default: 5e-5; with --lora 2e-4)", float)
+    option(g, "--lr", "X", "peak learning rate (default: 5e-5; with --lora 2e-4)", POSITIVE)
     rows = "rows of an optimizer step, shared among processes (default: %(default)s)"
-    option(g, "--batch-size", "N", rows, int, 8)
+    option(g, "--batch-size", "N", rows, COUNT, 8)
     parts = "parts that a step is computed in; less memory, same result (default: %(default)s)"
-    option(g, "--accumulation", "N", parts, int, 1)
+    option(g, "--accumulation", "N", parts, COUNT, 1)
     length = "tokens of a row; longer ones are cut (default: %(default)s)"
-    option(g, "--seq-len", "N", length, int, 256)
+    option(g, "--seq-len", "N", length, whole(2), 256)
     lora = "train a low-rank adapter of rank R (extra `lora`); DIR gets merged model and adapter"
-    option(g, "--lora", "R", lora, int)
+    option(g, "--lora", "R", lora, COUNT)
     less = "compute activations twice instead of keeping them: less memory, more time"
     option(g, "--checkpointing", None, less)
     steps = "optimizer steps between checkpoints (default: ten checkpoints a run)"
-    option(g, "--save-steps", "N", steps, int)
+    option(g, "--save-steps", "N", steps, COUNT)
     held = "rows to evaluate on while training, once an epoch unless --trl says otherwise"
     option(g, "--eval", "SOURCE", held)
     tracker = "none, trackio, wandb, tensorboard, …: passed on to TRL (default: %(default)s)"
@@ -199,7 +216,6 @@ def train_options(
     trl = "any options of TRL's SFTConfig, e.g. --trl logging_steps=1 packing=true"
     option(g, "--trl", "KEY=VALUE", trl, default=[], nargs="+")
     option(g, "--trust-remote-code", None, "run code that comes with the model (default: never)")
-    g.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
 
 # %% ../../nbs/cli/00_options.ipynb #6653c78a
 def parse_mix(
@@ -210,15 +226,16 @@ def parse_mix(
     for part in parts:
         name, eq, rest = part.partition("=")
         source, colon, share = rest.rpartition(":")
+        complete = bool(eq and colon and name and source)
+        check_words(complete, "mix", part, "NAME=SOURCE:SHARE, e.g. natural=embedded:0.98")
+        check_words(name not in sources, "mix", part, "given once for each name")
         try:
-            shares[name] = float(share)
-        except ValueError:
-            colon = ""
-        whole = bool(eq and colon and name and source)
-        check(whole, "mix", part, "NAME=SOURCE:SHARE, e.g. natural=embedded:0.98")
-        check(name not in sources, "mix", part, "given once for each name")
+            shares[name] = real(0.0, 1.0)(share)
+        except argparse.ArgumentTypeError:
+            check_words(False, "mix", part, "NAME=SOURCE:SHARE with a share from 0 to 1")
         sources[name] = source
-    check(bool(sources), "mix", parts, "at least one NAME=SOURCE:SHARE, with shares that sum to 1")
+    wanted = "at least one NAME=SOURCE:SHARE, with shares that sum to 1"
+    check_words(abs(sum(shares.values()) - 1) < 1e-6, "mix", " ".join(parts), wanted)
     return sources, shares
 
 # %% ../../nbs/cli/00_options.ipynb #d3e67d7a
@@ -234,7 +251,9 @@ def parse_trl(
     for pair in pairs:
         key, eq, value = pair.partition("=")
         known = eq == "=" and key in SFTConfig.__dataclass_fields__
-        check(known, "trl", pair, "KEY=VALUE with KEY an option of TRL's SFTConfig")
+        wanted = "KEY=VALUE with KEY an option of TRL's SFTConfig"
+        near = nearest(key, SFTConfig.__dataclass_fields__)
+        check_words(known, "trl", pair, wanted + near)
         try:
             out[key] = json.loads(value)
         except json.JSONDecodeError:
@@ -266,6 +285,9 @@ def _train_settings(args):
     "The words of a training command as `TrainSettings`, and as options of TRL."
     from synthflaw.train.trainer import TrainSettings
 
+    parts = args.batch_size % args.accumulation == 0
+    what = f"a divisor of --batch-size {args.batch_size}"
+    check_words(parts, "accumulation", args.accumulation, what)
     settings = TrainSettings(
         learning_rate=args.lr or (2e-4 if args.lora else 5e-5),
         batch_size=args.batch_size,
@@ -326,6 +348,15 @@ def _finished(out, say):
     return done
 
 
+def _check_model(args):
+    "Refuse a model, or an adapter, before anything is loaded."
+    from synthflaw.lm.foreign import check_model
+
+    check_model(args.model)
+    if args.lora:
+        need("peft")
+
+
 def train_folder(
     args,  # parsed options of a training command
     what: str,  # its name
@@ -341,6 +372,7 @@ def train_folder(
 
     quiet()
     set_threads(args.threads)
+    _check_model(args)
     settings, trl = _train_settings(args)
     main_process = os.environ.get("RANK", "0") == "0"
     config |= {

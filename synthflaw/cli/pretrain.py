@@ -21,7 +21,8 @@ from synthflaw.cli.options import (
     train_folder,
     train_options,
 )
-from ..core import check
+from .sources import check_sources
+from ..words import COUNT, check_words
 
 # %% ../../nbs/cli/05_pretrain.ipynb #adcd9b01
 def add_pretrain(
@@ -43,7 +44,7 @@ def add_pretrain(
     option(t, "--mask", "FILE", spans)
     out_option(t, "folder of the model; a stopped run found there goes on")
     seed_option(t, "decides weights and order")
-    option(t, "--tokens", "N", "budget in tokens (default: %(default)s)", int, 20_480_000)
+    option(t, "--tokens", "N", "budget in tokens (default: %(default)s)", COUNT, 20_480_000)
     option(t, "--source", "SOURCE", f"documents without --model: {SOURCE}", default="embedded")
     threads = "threads of each process; part of what is reproduced (default: %(default)s)"
     machine_options(t, OF_TRAINING, threads=threads)
@@ -81,10 +82,11 @@ def run_pretrain(
 ) -> dict:  # content of training.json, or the card of a nano model
     "`synthflaw pretrain`."
     why = "given together with --model: it is about the rows of --mix"
-    check(args.model is not None or not args.mask, "mask", args.mask, why)
+    check_words(args.model is not None or not args.mask, "mask", args.mask, why)
     if args.model is None:
         return _pretrain_nano(args)
     sources, shares = parse_mix(args.mix)
+    check_sources(*sources.values(), args.eval)
 
     def prepare(model, tokenizer, settings):
         from synthflaw.train.train import train as train_rows
@@ -116,7 +118,8 @@ def _pretrain_nano(args):
     from synthflaw.train.nano import NANO, pretrain_nano
 
     why = "given together with --model; a nano model from nothing reads --source"
-    check(not args.mix, "mix", args.mix, why)
+    check_words(not args.mix, "mix", args.mix, why)
+    check_sources(args.source)
     quiet()
     set_threads(args.threads)
     show = Progress([Stage("pretrain", None, (), (), 1.0)], NANO.batch_size * NANO.max_length)

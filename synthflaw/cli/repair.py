@@ -9,37 +9,73 @@ __all__ = []
 import shlex
 
 from .options import MODEL, SOURCE, machine_options, option, seed_option
-from .sources import column_options, say_once, source_columns
+from synthflaw.cli.sources import (
+    check_sources,
+    checked_columns,
+    column_options,
+    say_once,
+)
 from .unlearn import check_sides
+from synthflaw.words import (
+    COUNT,
+    OBJECTIVE_NAMES,
+    POSITIVE,
+    SHARE,
+    WEIGHT,
+    check_words,
+    one_of,
+    whole,
+)
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f201
+_METHODS = (
+    "auto",
+    "rollback",
+    "interpolate",
+    "residual",
+    "negate",
+    "sft",
+    "restore",
+    "ftpo",
+    "forget",
+    "unlearn",
+)  # of --method
+
+
 def _repair_options(p):
     "What is tried, and with what."
     g = p.add_argument_group("repair")
     names = "auto, or one of rollback, interpolate, negate, sft, restore, ftpo, forget, unlearn "
-    option(g, "--method", "NAME", names + "(default: %(default)s)", default="auto")
+    option(g, "--method", "NAME", names + "(default: %(default)s)", one_of(*_METHODS), "auto")
     option(g, "--auto", None, "the same as --method auto")
     rows = "rows for SFT: a file, or `shipped` for sixty of the package's"
     option(g, "--sft", "SOURCE", rows)
-    option(g, "--share", "X", "of the way back (default: %(default)s)", float, 0.7)
-    option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", int)
+    option(g, "--share", "X", "of the way back (default: %(default)s)", SHARE, 0.7)
+    option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", COUNT)
     rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
-    option(g, "--restore-lr", "X", rate, float)
-    option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", int, 56)
+    option(g, "--restore-lr", "X", rate, POSITIVE)
+    option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", whole(2), 56)
 
 
 def _unlearn_options(p):
     "How the format is unlearned where the method is unlearn."
     g = p.add_argument_group("unlearning (--method unlearn)")
-    option(g, "--objective", "NAME", "forgetting term (default: %(default)s)", default="bounded")
+    option(
+        g,
+        "--objective",
+        "NAME",
+        "forgetting term (default: %(default)s)",
+        one_of(*OBJECTIVE_NAMES),
+        "bounded",
+    )
     which = ["all", "completion", "format"]
     tokens = "which tokens to forget (default: %(default)s)"
     option(g, "--forget-on", "WHICH", tokens, default="format", choices=which)
-    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", float, 0.3)
+    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", WEIGHT, 0.3)
     budget = "budget, forget and replay together (default: %(default)s)"
-    option(g, "--tokens", "N", budget, int, 65_536)
-    option(g, "--lr", "X", "learning rate (default: %(default)s)", float, 5e-5)
-    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", int, 256)
+    option(g, "--tokens", "N", budget, COUNT, 65_536)
+    option(g, "--lr", "X", "learning rate (default: %(default)s)", POSITIVE, 5e-5)
+    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", whole(2), 256)
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f202
 def add_repair(
@@ -60,8 +96,8 @@ def add_repair(
     _repair_options(p)
     _unlearn_options(p)
     mined = "texts a side that the diagnosis mines (default: %(default)s)"
-    option(p, "--sample", "N", mined, int, 2000)
-    option(p, "--limit", "N", "read at most N texts a side (default: all)", int)
+    option(p, "--sample", "N", mined, COUNT, 2000)
+    option(p, "--limit", "N", "read at most N texts a side (default: all)", COUNT)
     seed_option(p, "of samples and order")
     machine_options(p, "of the multiplications, and of the model that is diagnosed")
 
@@ -122,7 +158,7 @@ def _repair_rows(args, tokenizer):
 
     tell = say_once()
     sources = [args.natural, args.synthetic]
-    sides = zip(sources, source_columns(args, sources, tell), strict=True)
+    sides = zip(sources, checked_columns(args, sources, tell), strict=True)
     rows = [load_rows(source, columns, tell)[: args.limit] for source, columns in sides]
     check_sides(rows[1], rows[0], tokenizer, ("synthetic", "natural"))
     return rows
@@ -160,10 +196,23 @@ def _how(args, device) -> dict:
         "eval_dtype": str(resolve_dtype(args.dtype, device)).removeprefix("torch."),
     }
 
+# %% ../../nbs/cli/09_repair.ipynb #1c95dc64
+def _check_repair(args):
+    "Models and sources that can be refused before anything is loaded."
+    from synthflaw.lm.foreign import check_model
+
+    check_model(args.model)
+    if args.reference:
+        check_model(args.reference, "reference")
+    checked_columns(args, [args.natural, args.synthetic], lambda note: None)
+    check_sources(args.sft)
+    both = args.auto and args.method != "auto"
+    check_words(not both, "method", args.method, "left out with --auto")
+
 
 def run_repair(
     args,  # parsed options of `repair`
-) -> int:  # 0; 1 if the run diverged; 3 if no repair was accepted
+) -> int:  # 0; 1 if the run diverged or no repair was accepted
     "`synthflaw repair`."
     from rich.console import Console
 
@@ -171,6 +220,7 @@ def run_repair(
     from synthflaw.unlearn.repair import repair, write_repair
     from synthflaw.unlearn.trainer import Diverged
 
+    _check_repair(args)
     set_threads(args.threads)
     settings = _repair_settings(args)
     model, tokenizer, reference = _models(args)
@@ -186,4 +236,4 @@ def run_repair(
         command = _repeated(args, done.result)
         page = write_repair(done, tokenizer, args.out, str(args.model), command)
     _print_repair(done, page)
-    return 0 if done.accepted else 3
+    return 0 if done.accepted else 1

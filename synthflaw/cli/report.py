@@ -21,6 +21,20 @@ def add_report(
     r.add_argument("out", type=Path, metavar="DIR", help="a finished run folder")
 
 # %% ../../nbs/cli/02_report.ipynb #2adc09af
+def _study_config(folder: Path) -> dict:
+    "The configuration of a study, from the manifest of its folder."
+    wanted = "a run folder made by synthflaw study"
+    file = folder / "manifest.json"
+    check(file.is_file(), "DIR", str(folder), wanted)
+    manifest = read_json(file)
+    config = manifest.get("config") if isinstance(manifest, dict) else None
+    ours = isinstance(config, dict) and {"preset", "seeds"} <= config.keys()
+    check(ours, "DIR", str(folder), f"{wanted}; this one is of another command")
+    unfinished = not list(folder.glob("stages/**/*.json"))
+    check(not unfinished, "DIR", str(folder), f"{wanted} that is finished; this one has no stages")
+    return config
+
+
 def run_report(
     args,  # parsed options of `report`
 ) -> dict:  # content of results.json
@@ -32,9 +46,10 @@ def run_report(
     from synthflaw.study.summary import summarize
     from synthflaw.verify import complete_run
 
-    manifest = args.out / "manifest.json"
-    check(manifest.exists(), "DIR", str(args.out), "a run folder made by synthflaw study")
-    config = read_json(manifest)["config"]
+    config = _study_config(args.out)
+    strange = sorted(config["preset"].keys() - Preset.__dataclass_fields__.keys())
+    known = "a run folder of this version of synthflaw: its preset has other fields"
+    check(not strange, "DIR", str(args.out), f"{known} ({', '.join(strange)})")
     run = RunFolder(args.out)
     results = summarize(run, Preset(**config["preset"]), config["seeds"])
     write_json(run / "results.json", results)

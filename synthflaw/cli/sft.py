@@ -19,8 +19,9 @@ from synthflaw.cli.options import (
     train_folder,
     train_options,
 )
-from .sources import column_options, load_records, say_once, source_columns
+from .sources import checked_columns, column_options, load_records, say_once
 from ..core import check
+from ..words import AMOUNT, POSITIVE
 
 # %% ../../nbs/cli/06_sft.ipynb #93ee48ec
 def add_sft(
@@ -37,13 +38,13 @@ def add_sft(
     option(s, "--data", "SOURCE", rows, required=True)
     column_options(s)
     out_option(s, "folder of the model; a stopped run found there goes on")
-    option(s, "--epochs", "X", "passes over the rows (default: %(default)s)", float, 1.0)
+    option(s, "--epochs", "X", "passes over the rows (default: %(default)s)", POSITIVE, 1.0)
     spans = (
         "leave these spans out of the loss: selection.jsonl of `diagnose`, mask.jsonl of `clean`"
     )
     option(s, "--mask", "FILE", spans)
     mask = "show in colour which tokens of a row are trained, and stop"
-    option(s, "--show-mask", "ROW", mask, int, nargs="?", const=0)
+    option(s, "--show-mask", "ROW", mask, AMOUNT, nargs="?", const=0)
     seed_option(s, "order of the rows")
     threads = "threads of each process (default: %(default)s)"
     machine_options(s, OF_TRAINING, threads=threads)
@@ -111,7 +112,7 @@ def run_sft(
     tell = say_once()
     sources = [args.data, args.eval] if args.eval else [args.data]
     read = {}
-    for source, columns in zip(sources, source_columns(args, sources, tell), strict=True):
+    for source, columns in zip(sources, checked_columns(args, sources, tell), strict=True):
         read[source] = load_records(source, columns, tell)
     rows = read[args.data]
     check(len(rows) > 0, "data", args.data, "at least one row")

@@ -8,9 +8,11 @@ __all__ = []
 # %% ../../nbs/cli/00_sources.ipynb #bb75cecc
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from ..core import check
+from ..words import check_words, nearest
 
 # %% ../../nbs/cli/00_sources.ipynb #e9bb1173
 def column_options(
@@ -50,16 +52,19 @@ def _named(args) -> dict[str, str]:
     }
     both = (args.prompt_column is None) == (args.completion_column is None)
     given = args.prompt_column or args.completion_column
-    check(both, "prompt-column, completion-column", given, "given together")
+    check_words(both, "prompt-column, --completion-column", given, "given together")
     return {k: v for k, v in names.items() if v is not None}
 
 # %% ../../nbs/cli/00_sources.ipynb #ff5e3699
+_WORDS = ("embedded", "instructions", "self", "shipped")  # sources that are no files
+
+
 def _first_row(source, tell) -> dict | None:
     "The first row of a source that is a row; None for prose."
-    from synthflaw.data.corpus import source_records
-    from synthflaw.data.shapes import PROSE
+    from synthflaw.data.files import PROSE
+    from synthflaw.data.source import source_records
 
-    if source in ("embedded", "instructions"):
+    if source in _WORDS:
         return None
     rows = source_records(source, tell)
     found = (r for name, _, r in rows if not name.lower().endswith(PROSE) and isinstance(r, dict))
@@ -87,8 +92,52 @@ def source_columns(
             words = " and ".join(named.values())
             tell(f"{source} has no column {words} (its columns: {there}); its shape is recognised")
     where = f"columns of {' or '.join(map(str, sources))}"
-    check(any(out), "column", " and ".join(named.values()), where)
+    check_words(any(out), "column", " and ".join(named.values()), where)
     return out
+
+# %% ../../nbs/cli/00_sources.ipynb #877c964b
+_LOOKED = 200  # rows of a source that are looked at
+
+
+def _look(source: str, columns: dict | None) -> None:
+    "Raise unless a source is there and its first rows can be read."
+    from synthflaw.data.files import PROSE
+    from synthflaw.data.shapes import check_beside, read_record
+    from synthflaw.data.source import source_records
+
+    if source in _WORDS or source.startswith("hub:"):
+        return
+    known = f"embedded, an existing file or folder, or hub:NAME[:SPLIT]{nearest(source, _WORDS)}"
+    check(Path(source).exists(), "source", source, known)
+    rows = source_records(source, lambda note: None)
+    some = False
+    for name, i, row in islice(rows, _LOOKED):
+        some = True
+        if not name.lower().endswith(PROSE):
+            read_record(row, columns, f"{name}, row {i + 1}")
+            check_beside(row, f"{name}, row {i + 1}")
+    check(some, "source", source, "a source with at least one row")
+
+
+def check_sources(
+    *sources: str | Path | None,  # sources of a command; None: not given
+) -> None:
+    "Raise unless all are there and their first rows can be read."
+    for source in sources:
+        if source is not None:
+            _look(str(source), None)
+
+
+def checked_columns(
+    args,  # parsed options, with those of `column_options`
+    sources: list[str],  # the sources of the command
+    tell: Callable,  # gets a note for each source without the columns
+) -> list[dict | None]:  # as of `source_columns`
+    "Which columns hold for which source, each with its first rows looked at."
+    found = source_columns(args, sources, tell)
+    for source, columns in zip(sources, found, strict=True):
+        _look(str(source), columns)
+    return found
 
 # %% ../../nbs/cli/00_sources.ipynb #814caaca
 def _trl_row(row, columns, where) -> dict:
@@ -107,7 +156,7 @@ def load_records(
     tell: Callable | None = None,  # gets notes about the source; None: standard error
 ) -> list[dict]:  # rows with prompt and completion, messages, or text
     "Rows of a SOURCE to train on."
-    from synthflaw.data.corpus import source_records, warn
+    from synthflaw.data.source import source_records, warn
 
     if source == "instructions":
         from synthflaw.evaluate.instructions import load_instructions

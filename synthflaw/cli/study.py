@@ -10,10 +10,15 @@ import time
 from pathlib import Path
 
 from .options import OF_TRAINING, SOURCE, Progress, option, parse_changes
+from .sources import check_sources
 from ..core import check, read_json
 from ..stats import show_cell
+from ..words import COUNT, SEED, THREADS, check_words, one_of
 
 # %% ../../nbs/cli/01_study.ipynb #d8bf9833
+_PRESETS = ("nano", "smollm", "tiny", "paper")  # of --preset
+
+
 def add_study(
     sub,  # the subparsers of `build_parser`
 ) -> None:
@@ -25,9 +30,9 @@ def add_study(
         "tiny (a check of the machinery in a minute), or paper (prints plan, cost and commands "
         "of the paper's own recipe)"
     )
-    option(s, "--preset", "PRESET", presets, default="nano")
+    option(s, "--preset", "PRESET", presets, one_of(*_PRESETS), "nano")
     seeds = "training seeds; several give intervals over seeds"
-    option(s, "--seeds", "S", seeds, int, [0], nargs="+")
+    option(s, "--seeds", "S", seeds, SEED, [0], nargs="+")
     out = "run folder; a stopped run found there goes on (default: %(default)s)"
     option(s, "--out", "DIR", out, Path, Path("runs/nano"))
     option(s, "--source", "SOURCE", f"documents to use: {SOURCE}")
@@ -37,7 +42,7 @@ def add_study(
     )
     option(s, "--from-scratch", None, scratch)
     jobs = "processes (default: one a core, at most 8); does not change results"
-    option(s, "--jobs", "N", jobs, int)
+    option(s, "--jobs", "N", jobs, COUNT)
     against = (
         "compare with a recorded run: five (of nano), smollm, or a results.json; the same seed "
         "must give the same values, a new one values inside the 95%% prediction interval"
@@ -49,7 +54,7 @@ def add_study(
     option(s, "--device", "D", cpu, default="cpu", choices=["cpu"])
     option(s, "--dtype", "T", OF_TRAINING, default="auto", choices=["auto", "float32", "bfloat16"])
     threads = "threads of each process; part of what is reproduced (default: %(default)s)"
-    option(s, "--threads", "N", threads, int, 1)
+    option(s, "--threads", "N", threads, THREADS, 1)
 
 # %% ../../nbs/cli/01_study.ipynb #d68415d9
 _COLUMNS = {
@@ -136,7 +141,7 @@ def read_record(
     there = path.is_file() or name in known
     check(there, "against", name, f"one of {', '.join(known)}, or a results.json")
     record = read_json(path) if path.is_file() else recorded_study(name)
-    whole = "models" in record and "seeds" in record
+    whole = isinstance(record, dict) and "models" in record and "seeds" in record
     check(whole, "against", name, "the results.json of a study")
     check_same_preset(asdict(preset), record)
     return record
@@ -170,6 +175,9 @@ def run_study(
     from synthflaw.study.report import write_report
     from synthflaw.study.study import study, study_stages
 
+    different = len(set(args.seeds)) == len(args.seeds)
+    check_words(different, "seeds", args.seeds, "different seeds")
+    check_sources(args.source)
     preset = _preset(args)
     record = read_record(args.against, preset) if args.against else None
     show = Progress(study_stages(args.out, preset, args.seeds), preset.batch_size * preset.seq_len)

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 from .options import SOURCE, option, out_option, seed_option
+from .sources import check_sources
 from ..core import check
+from ..words import COUNT, POSITIVE, WEIGHT, check_words, device_word, need, one_of, whole
 
 # %% ../../nbs/cli/03_synthesize.ipynb #85250148
 def _pair_options(p):
@@ -21,7 +23,7 @@ def _pair_options(p):
         "with a Jinja template that uses {{ text }} and {{ n }} (default: %(default)s)"
     )
     option(p, "--formats", "F", formats, default="single")
-    option(p, "--n", "N", "pairs to keep (default: %(default)s)", int, 100)
+    option(p, "--n", "N", "pairs to keep (default: %(default)s)", COUNT, 100)
     seed_option(p, "decides order, formats and wording")
     leakage = (
         "evaluation prompts that must stay unseen: pairs that share a run of words with one "
@@ -34,17 +36,20 @@ def _pair_options(p):
     out_option(p, out)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #85250101
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
 def _model_options(p):
     "How a model is asked, on this machine or behind an endpoint."
     g = p.add_argument_group("models")
     names = "local: nano, smollm, a folder or a hub name; endpoint: the server's name of the model"
     option(g, "--model", "M", names)
-    option(g, "--pairs", "K", "pairs to ask for in one prompt (default: %(default)s)", int, 3)
+    option(g, "--pairs", "K", "pairs to ask for in one prompt (default: %(default)s)", COUNT, 3)
     chunk = "tokens of a chunk, counted as characters/4 (default: %(default)s)"
-    option(g, "--chunk-tokens", "T", chunk, int, 256)
+    option(g, "--chunk-tokens", "T", chunk, COUNT, 256)
     limit = "limit of a reply, in tokens (default: %(default)s)"
-    option(g, "--max-new-tokens", "T", limit, int, 256)
-    option(g, "--temperature", "X", "0 is greedy (default: %(default)s)", float, 0.0)
+    option(g, "--max-new-tokens", "T", limit, COUNT, 256)
+    option(g, "--temperature", "X", "0 is greedy (default: %(default)s)", WEIGHT, 0.0)
     seeds = (
         "a JSON Lines file of seed pairs to imitate, with question and answer "
         "(or prompt and completion)"
@@ -55,10 +60,10 @@ def _model_options(p):
         "the format plain begins with 'Question:' by itself"
     )
     option(g, "--prefix", "TEXT", prefix)
-    option(g, "--batch-size", "N", "local: prompts at once (default: %(default)s)", int, 16)
-    option(g, "--device", "D", "local: cpu, cuda, ... (default: %(default)s)", default="auto")
+    option(g, "--batch-size", "N", "local: prompts at once (default: %(default)s)", COUNT, 16)
+    option(g, "--device", "D", "local: cpu, cuda, ... (default: %(default)s)", device_word, "auto")
     dtype = "local: float32, bfloat16, ... (default: %(default)s)"
-    option(g, "--dtype", "T", dtype, default="auto")
+    option(g, "--dtype", "T", dtype, one_of(*_DTYPES), "auto")
 
 # %% ../../nbs/cli/03_synthesize.ipynb #85250102
 def _endpoint_options(p):
@@ -67,12 +72,19 @@ def _endpoint_options(p):
     option(g, "--base-url", "URL", "address of the server, e.g. http://127.0.0.1:8000/v1")
     key = "environment variable that holds the key (default: %(default)s)"
     option(g, "--key-env", "NAME", key, default="OPENAI_API_KEY")
-    option(g, "--concurrency", "N", "most requests under way (default: %(default)s)", int, 32)
-    option(g, "--token-budget", "T", "most tokens of the whole run; it stops cleanly", int)
+    option(
+        g,
+        "--concurrency",
+        "N",
+        "most requests under way (default: %(default)s)",
+        whole(1, 1000),
+        32,
+    )
+    option(g, "--token-budget", "T", "most tokens of the whole run; it stops cleanly", COUNT)
     cost = "most cost of the whole run, in the unit of --prices; it stops cleanly"
-    option(g, "--cost-budget", "C", cost, float)
+    option(g, "--cost-budget", "C", cost, POSITIVE)
     prices = "price of a million prompt and of a million completion tokens"
-    option(g, "--prices", ("IN", "OUT"), prices, float, (0.0, 0.0), nargs=2)
+    option(g, "--prices", ("IN", "OUT"), prices, WEIGHT, (0.0, 0.0), nargs=2)
     schema = "hold the server to a JSON schema (servers that support it)"
     option(g, "--schema", None, schema)
 
@@ -97,20 +109,30 @@ def _check_engine(args):
     "Refuse options that the engine cannot heed."
     engine = args.engine
     named = engine == "template" or args.model is not None
-    check(named, "model", args.model, f"given for the engine {engine}")
+    check_words(named, "model", args.model, f"given for the engine {engine}")
     bounded = args.schema or args.cost_budget or args.token_budget
     where = "endpoint, where a schema or a budget is given"
-    check(engine == "endpoint" or not bounded, "engine", engine, where)
+    check_words(engine == "endpoint" or not bounded, "engine", engine, where)
     what = "local or endpoint, where examples are given: a template imitates nothing"
-    check(engine != "template" or args.examples is None, "engine", engine, what)
+    check_words(engine != "template" or args.examples is None, "engine", engine, what)
+    if engine == "endpoint":
+        need("openai")
+        need("stamina")
+    if engine == "local":
+        from synthflaw.lm.foreign import check_model
+
+        check_model(args.model)
 
 
 def _seed_pairs(file):
     "Seed pairs to imitate, from a JSON Lines file."
-    from synthflaw.data.corpus import file_records
+    from synthflaw.data.files import file_records
 
     pairs = []
+    check(Path(file).is_file(), "examples", file, "an existing file")
     for row in file_records(Path(file)):
+        wanted = "JSON Lines with question and answer, or prompt and completion"
+        check(isinstance(row, dict), "examples", file, wanted)
         question = row.get("question", row.get("prompt"))
         answer = row.get("answer", row.get("completion"))
         pairs.append({"question": question, "answer": answer})
@@ -154,7 +176,10 @@ def _asked_pairs(args, docs, leakage, seeds):
     "Pairs written by a model, with a line of progress."
     from synthflaw.data.generate import write_pairs
 
+    shown = []
+
     def show(used, kept):
+        shown.append(used)
         line = f"\r{used} prompts, {kept} of {args.n} pairs"
         print(line, end="", file=sys.stderr, flush=True)
 
@@ -173,7 +198,8 @@ def _asked_pairs(args, docs, leakage, seeds):
             progress=show,
         )
     finally:
-        print(file=sys.stderr)
+        if shown:  # the line of progress has no end yet
+            print(file=sys.stderr)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #5581cc02
 def run_synthesize(
@@ -184,6 +210,7 @@ def run_synthesize(
     from synthflaw.data.generate import write_template_pairs
 
     _check_engine(args)
+    check_sources(args.source, args.leakage)
     docs = list(load_documents(args.source))
     leakage = [d.text for d in load_documents(args.leakage)] if args.leakage else []
     seeds = _seed_pairs(args.examples) if args.examples else None

@@ -9,8 +9,21 @@ __all__ = []
 from pathlib import Path
 
 from .options import MODEL, machine_options, option, seed_option
-from .sources import column_options, say_once, source_columns
+from .sources import checked_columns, column_options, say_once
 from ..core import check
+from synthflaw.words import (
+    AMOUNT,
+    COUNT,
+    OBJECTIVE_NAMES,
+    POSITIVE,
+    SHARE,
+    WEIGHT,
+    check_words,
+    need,
+    one_of,
+    real,
+    whole,
+)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #20d58b2e
 def _objective_options(p):
@@ -20,15 +33,15 @@ def _objective_options(p):
         "forgetting term: bounded, ga, graddiff, wga, satimp, tnpo, npo, simnpo, ce_u, undial, "
         "jensun, pdu or rmu (default: %(default)s)"
     )
-    option(g, "--objective", "NAME", names, default="bounded")
+    option(g, "--objective", "NAME", names, one_of(*OBJECTIVE_NAMES), "bounded")
     spans = "spans of the format, as `synthflaw diagnose` writes them; for --forget-on format"
     option(g, "--selection", "FILE", spans)
     tokens = "which tokens to forget (default: format with --selection, else all)"
     option(g, "--forget-on", "WHICH", tokens, choices=["all", "completion", "format"])
-    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", float, 0.3)
-    option(g, "--w-replay", "W", "weight of replay (default: %(default)s)", float, 1.0)
+    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", WEIGHT, 0.3)
+    option(g, "--w-replay", "W", "weight of replay (default: %(default)s)", WEIGHT, 1.0)
     kl = "weight of the divergence; 0 for rmu (default: %(default)s)"
-    option(g, "--w-kl", "W", kl, float, 1.0)
+    option(g, "--w-kl", "W", kl, WEIGHT, 1.0)
     divergences = ["forward", "reverse", "js"]
     which = "KL(before || now), KL(now || before) or Jensen-Shannon (default: %(default)s)"
     option(g, "--divergence", "D", which, default="forward", choices=divergences)
@@ -41,19 +54,19 @@ def _budget_options(p):
     "How much is read, in which steps, and what is trained."
     g = p.add_argument_group("training")
     budget = "budget, forget and replay together (default: %(default)s)"
-    option(g, "--tokens", "N", budget, int, 65_536)
+    option(g, "--tokens", "N", budget, COUNT, 65_536)
     ratio = "replay tokens per forget token (default: %(default)s)"
-    option(g, "--replay-ratio", "R", ratio, float, 1.0)
-    option(g, "--lr", "X", "learning rate (default: %(default)s)", float, 5e-5)
-    option(g, "--batch", "N", "rows per step (default: %(default)s)", int, 8)
+    option(g, "--replay-ratio", "R", ratio, WEIGHT, 1.0)
+    option(g, "--lr", "X", "learning rate (default: %(default)s)", POSITIVE, 5e-5)
+    option(g, "--batch", "N", "rows per step (default: %(default)s)", COUNT, 8)
     parts = "parts that a step is computed in; less memory (default: %(default)s)"
-    option(g, "--accumulation", "N", parts, int, 1)
-    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", int, 256)
+    option(g, "--accumulation", "N", parts, COUNT, 1)
+    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", whole(2), 256)
     lora = "train low-rank adapters, merged at the end (default: all weights)"
-    option(g, "--lora", "RANK", lora, int, 0)
-    option(g, "--layers", "L", "train these layers only", int, [], nargs="+")
+    option(g, "--lora", "RANK", lora, COUNT, 0)
+    option(g, "--layers", "L", "train these layers only", AMOUNT, [], nargs="+")
     saves = "steps between checkpoints; a stopped run in DIR goes on (default: none)"
-    option(g, "--save-steps", "N", saves, int)
+    option(g, "--save-steps", "N", saves, COUNT)
 
 
 def _stop_options(p):
@@ -65,9 +78,9 @@ def _stop_options(p):
     )
     option(g, "--auto", None, auto)
     ppl = "stop when natural perplexity exceeds X times that before, e.g. 1.05"
-    option(g, "--stop-ppl", "X", ppl, float)
+    option(g, "--stop-ppl", "X", ppl, real(1.0))
     pattern = "stop when the pattern rate is at most RATE (built-in format)"
-    option(g, "--stop-pattern", "RATE", pattern, float)
+    option(g, "--stop-pattern", "RATE", pattern, SHARE)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #20d58b02
 def add_unlearn(
@@ -105,7 +118,7 @@ def _unlearn_settings(args):
 
     on = args.forget_on or ("format" if args.selection else "all")
     fits = args.selection is None or on == "format"
-    check(fits, "forget-on", on, "format where --selection is given")
+    check_words(fits, "forget-on", on, "format where --selection is given")
     return UnlearnSettings(
         w_forget=args.w_forget,
         w_replay=args.w_replay,
@@ -151,7 +164,7 @@ def _rows(args, model, tokenizer, say):
     say("reading")
     tell = say_once()
     sources = [args.forget] if args.replay == "self" else [args.forget, args.replay]
-    columns = dict(zip(sources, source_columns(args, sources, tell), strict=True))
+    columns = dict(zip(sources, checked_columns(args, sources, tell), strict=True))
     forget = load_rows(args.forget, columns[args.forget], tell)
     if args.replay == "self":
         say("the model writes its replay")
@@ -248,9 +261,15 @@ def run_unlearn(
     from rich.console import Console
 
     from synthflaw.core import set_threads
+    from synthflaw.lm.foreign import check_model
     from synthflaw.lm.model import load_lm
     from synthflaw.unlearn.trainer import Diverged
 
+    if args.lora:
+        need("peft")
+    check_model(args.model)
+    replay = None if args.replay == "self" else args.replay
+    checked_columns(args, [s for s in (args.forget, replay) if s], lambda note: None)
     set_threads(args.threads)
     settings = _unlearn_settings(args)
     model, tokenizer = load_lm(args.model, args.device, "float32")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import Document, check
+from ..lm.foreign import bounded_template, check_written
 
 # %% ../../nbs/16_asking.ipynb #6ce9dce9
 @dataclass(frozen=True)
@@ -176,7 +177,10 @@ def ask(
     env.filters["tojson"] = _to_json
     given = {"text": chunk.text, "title": chunk.title, "n": n, "examples": examples}
     try:
-        return env.from_string(template).render(**given)
+        with bounded_template("the template of --formats") as most:
+            written = env.from_string(template).render(**given)
+        check_written(written, most, "the template of --formats")
+        return written
     except TemplateError as e:
         raise ValueError(
             f"template={template[:60]!r} is not allowed: template must be Jinja "

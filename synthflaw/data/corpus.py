@@ -9,7 +9,6 @@ __all__ = ['deduplicate', 'embedded_file', 'embedded_documents', 'split_pools', 
 import os
 import platform
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -30,15 +29,9 @@ from synthflaw.data.docstrings import (
     package_documents,
     pydoc_documents,
 )
-from synthflaw.data.shapes import (
-    PROSE,
-    SUFFIXES,
-    NoRows,
-    fields_of,
-    file_records,
-    read_record,
-    shape_of,
-)
+from .files import PROSE
+from .shapes import check_beside, fields_of, read_record, shape_of
+from .source import Names, source_records, warn
 
 # %% ../../nbs/11_corpus.ipynb #cd13e48c
 def _key(paragraph: str) -> int:
@@ -141,60 +134,6 @@ def split_pools(
     shown_again = [d for d in pools["pretrain"] if unit_hash(d.id, "replay") < replay]
     return {**pools, "replay": shown_again}
 
-# %% ../../nbs/11_corpus.ipynb #4d028f17
-def warn(
-    message: str,  # what a person who gave the source should know
-) -> None:
-    "A note on standard error."
-    print(f"note: {message}", file=sys.stderr)
-
-
-def _hub_records(source: str) -> Iterator[tuple[str, int, dict]]:
-    "Name, number and record of each row of `hub:NAME[:SPLIT]`."
-    from datasets import load_dataset
-
-    _, name, *split = source.split(":")
-    rows = load_dataset(name, split=split[0] if split else "train", streaming=True)
-    for i, record in enumerate(rows):
-        yield name, i, record
-
-
-def _source_files(source: str) -> list[Path]:
-    "The files of a path."
-    path = Path(source)
-    allowed = "embedded, an existing file or folder, or hub:NAME[:SPLIT]"
-    check(path.exists(), "source", source, allowed)
-    below = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    hidden = {f for f in below for part in f.relative_to(path).parts if part.startswith(".")}
-    files = [f for f in below if f not in hidden and f.name.lower().endswith(SUFFIXES)]
-    check(bool(files), "source", source, f"a file or folder with files {' '.join(SUFFIXES)}")
-    return files
-
-
-def _path_records(source: str, tell: Callable) -> Iterator[tuple[str, int, dict]]:
-    "Name of the file, number and record of each row of a file, or of all files in a folder."
-    path = Path(source)
-    for file in _source_files(source):
-        name = str(file.relative_to(path.parent))
-        try:
-            for i, record in enumerate(file_records(file)):
-                yield name, i, record
-        except NoRows as e:
-            if path.is_file():
-                raise
-            tell(f"{e}; it is passed over")
-
-
-def source_records(
-    source: str | Path | Iterable,  # a file or folder, "hub:NAME[:SPLIT]", or rows
-    tell: Callable[[str], None] = warn,  # gets what should be known about the source
-) -> Iterator[tuple[str, int, Any]]:  # name of the file or data set, number of the row, row
-    "The rows of a SOURCE as they are, each with its place."
-    if not isinstance(source, (str, Path)):
-        return (("rows", i, row) for i, row in enumerate(source))
-    source = str(source)
-    return _hub_records(source) if source.startswith("hub:") else _path_records(source, tell)
-
 # %% ../../nbs/11_corpus.ipynb #54389aff
 _RENAME = "Call the column of the text `text`, or name it (in Python: column='…')"
 
@@ -213,17 +152,22 @@ def load_documents(
     licence: str = "unknown: given by the user",  # licence note for files and data sets
 ) -> Iterator[Document]:  # streamed
     "Documents of any SOURCE, one at a time."
-    source = str(source)
+    source, names, told = str(source), Names(), False
     if source == "embedded":
         yield from embedded_documents()
         return
     for name, i, record in source_records(source):
-        columns = {"text": column} if column and not name.lower().endswith(PROSE) else None
-        text = _whole(record, columns, f"{name}, row {i + 1}")
+        where, columns = f"{name}, row {i + 1}", {"text": column} if column else None
+        prose = name.lower().endswith(PROSE)  # a file as long as it likes
+        text = record["text"] if prose else _whole(record, columns, where)
+        check_beside(record, where)
+        own, again = names.unique(record, f"{name}:{i}")
+        if again and not told:
+            told = True
+            warn(f"{where} has the id of an earlier row: such rows are numbered, as {own!r}")
         if text.strip():
-            own = str(record.get("id", f"{name}:{i}"))
-            title = str(record.get("title", ""))
-            yield Document(own, text, source, licence, title)
+            title = record.get("title") if isinstance(record, dict) else None
+            yield Document(own, text, source, licence, "" if title is None else str(title))
 
 # %% ../../nbs/11_corpus.ipynb #f48bb5a4
 _SHORT, _LONG = 80, 2000  # characters: below joins its neighbour, above is cut
@@ -294,25 +238,6 @@ def paragraphs_of(
     _join_short_end(parts)
     return [piece for part in parts for piece in _cut(part)]
 
-# %% ../../nbs/11_corpus.ipynb #e626a1a8
-class _Names:
-    "Identifiers that occur once."
-
-    def __init__(self):
-        self.seen = set()  # of rows that bring their own; names of files cannot occur twice
-
-    def unique(self, record: Any, key: str) -> tuple[str, bool]:
-        "The identifier of a row, and whether it had to be changed."
-        own = record.get("id") if isinstance(record, dict) else None
-        if own is None:
-            return key, False
-        name, n = str(own), 1
-        while name in self.seen:
-            n += 1
-            name = f"{own}#{n}"
-        self.seen.add(name)
-        return name, n > 1
-
 # %% ../../nbs/11_corpus.ipynb #5d1bdc6d
 _LICENCE = "unknown: given by the user"
 
@@ -342,7 +267,7 @@ def _tell_of_pair(record: Any, where: str, tell: Callable) -> None:
 
 def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
     "The texts of a source, row by row."
-    names, told = _Names(), set()
+    names, told = Names(), set()
     label = str(source) if isinstance(source, (str, Path)) else "rows"
 
     def once(kind, message):
@@ -356,6 +281,7 @@ def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
             yield from _prose(record["text"], key, label)
             continue
         read = read_record(record, columns, where)
+        check_beside(record, where)
         if i == 0 and not columns and "text" in read:
             _tell_of_pair(record, where, tell)
         own, again = names.unique(record, key)

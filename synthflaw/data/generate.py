@@ -304,23 +304,23 @@ def _config(
     }
 
 
-def _finished(s: Synthesis, folder: RunFolder) -> Synthesis:
-    "Write summary and card."
+def _finished(s: Synthesis, folder: RunFolder, model: str) -> Synthesis:
+    "Write summary and card, unless there is no pair."
+    _check_any(s, model, folder.path)
     write_json(folder / "summary.json", s.summary())
     write_text(folder / "card.md", _card(s, folder.config))
     return s
 
 
 def _check_any(s: Synthesis, model: str, folder: Path) -> None:
-    "Raise an error with the most common reasons if no pair was kept."
-    if s.rows or s.stopped:
+    "Raise an error with the most common reasons if no pair was kept; nothing empty is left."
+    if s.rows:
         return
+    (folder / "qa.jsonl").unlink(missing_ok=True)
     why = Counter(f"{r['filter']}: {r['reason']}" for r in s.rejects).most_common(3)
-    reasons = "; ".join(f"{c} x {k}" for k, c in why) or "no chunk of text"
-    raise RuntimeError(
-        f"not one of {s.asked} pairs asked of {model} was kept ({reasons}); "
-        f"see {folder.name}/rejects.jsonl"
-    )
+    reasons = "; ".join(f"{c} x {k}" for k, c in why) or s.stopped or "no chunk of text"
+    said = f"not one of {s.asked} pairs asked of {model} was kept ({reasons})"
+    raise RuntimeError(f"{said}; see {folder.name}/rejects.jsonl")
 
 # %% ../../nbs/19_generate.ipynb #fc468b7f
 def write_pairs(  # noqa: PLR0913
@@ -352,8 +352,7 @@ def write_pairs(  # noqa: PLR0913
     folder = RunFolder(out, config)
     asked = filters(requests) if filters else default_filters(requests, leakage)
     s = _Resumable(folder, requests, engine, n, asked, progress).finish()
-    _check_any(_finished(s, folder), engine.model, Path(out))
-    return s
+    return _finished(s, folder, engine.model)
 
 # %% ../../nbs/19_generate.ipynb #75393d38
 def _with_provenance(r: dict) -> dict:
@@ -406,4 +405,4 @@ def write_template_pairs(  # noqa: PLR0913
     s = Synthesis(kept[:n], removed + surplus, len(rows), 0, covered, (0, 0))
     write_jsonl(folder / "qa.jsonl", s.rows)
     write_jsonl(folder / "rejects.jsonl", s.rejects)
-    return _finished(s, folder)
+    return _finished(s, folder, "the rules")

