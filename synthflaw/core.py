@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 import random
+import signal
+import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -196,3 +198,19 @@ def record_path(
 ) -> Path:  # a folder or file of what the package carries: weights, recorded rows
     "Where the package keeps its recorded data."
     return Path(find_spec("synthflaw").origin).parent.joinpath("records", *parts)
+
+# %% ../nbs/00_core.ipynb #90166025
+@contextmanager
+def interrupted_later():  # a list that holds something once Ctrl-C was pressed
+    "Keep Ctrl-C until the end of a block."
+    pressed = []
+    here = threading.current_thread() is threading.main_thread()
+    if here:
+        before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield pressed
+    finally:
+        if here:
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if pressed:
+        raise KeyboardInterrupt

@@ -6,16 +6,13 @@
 __all__ = ['separability_test', 'plot_tsne']
 
 # %% ../../nbs/28_embedding.ipynb #c68d76eb
-import signal
-import threading
 from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 from openTSNE import TSNE
 
 from .grams import as_chars, encode_ids
-from ..core import Document, check, text_of
+from ..core import Document, check, interrupted_later, text_of
 from ..lm.logprob import evaluating, length_batches, pad_batch
 from ..page import KIND_COLORS
 from ..stats import seed_cell
@@ -227,22 +224,6 @@ def separability_test(  # noqa: PLR0913
         "neighbours_p": _upper_p(own),
     }
 
-# %% ../../nbs/28_embedding.ipynb #9120b673
-@contextmanager
-def _interrupted_later():  # a list that holds something once Ctrl-C was pressed
-    "Keep Ctrl-C until the end of a block."
-    pressed = []
-    here = threading.current_thread() is threading.main_thread()
-    if here:
-        before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield pressed
-    finally:
-        if here:
-            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-    if pressed:
-        raise KeyboardInterrupt
-
 # %% ../../nbs/28_embedding.ipynb #3caeb9b7
 def tsne(
     x: np.ndarray,  # (N, D) embeddings
@@ -253,7 +234,7 @@ def tsne(
     x = np.asarray(x, np.float64)
     check(x.ndim == 2 and len(x) >= 8, "x", x.shape, "a matrix with at least 8 rows")
     x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)
-    with _interrupted_later() as pressed:
+    with interrupted_later() as pressed:  # within openTSNE it would be a segmentation fault
         mapped = TSNE(
             perplexity=min(perplexity, (len(x) - 1) / 3),
             initialization="pca",
