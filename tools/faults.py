@@ -70,7 +70,7 @@ TIMES = ("seconds", "started", "finished", "tokens_per_second", "provenance", "m
 USUAL = {"repair": 3}  # status of a run that nothing disturbs, where it is not 0: none accepted
 REPEATS = {"replies.jsonl": ("tries",)}  # written as they come: in any order, without these fields
 SPENT = re.compile(
-    r"\b\d[\d,.]* ?(?:s|seconds|minutes)\b|\d[\d,.]* tokens/s|(?<=LM )\d+\.\d(?=[,<])"
+    r"\b\d[\d,.]* ?(?:s|seconds|minutes)\b|\d[\d,.]* tokens/s|(?:(?<=LM )|(?<=Chat ))\d+\.\d(?=[,<])"
 )  # times in prose; the last: seconds a model, in the report of a study
 
 
