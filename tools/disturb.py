@@ -47,7 +47,7 @@ class Disturbed(faults.Case):
     def judged(self, ended: faults.Ended) -> str:
         "Right, refused with one line, or wrong."
         if ended.status == self.usual:
-            unlike = self.compared()
+            unlike = [x for x in self.compared() if "replies.jsonl" not in x[1]]  # may have more
             return f"wrong: {unlike[:2]}" if unlike else "right"
         log = self.log.read_text(errors="replace")
         clear = self.said().startswith("synthflaw") and "Traceback" not in log

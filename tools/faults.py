@@ -68,9 +68,12 @@ STAGED = 0.25  # a study is killed within this part of its length, start after s
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 TIMES = ("seconds", "started", "finished", "tokens_per_second", "provenance", "measured_seconds")
 USUAL = {"repair": 3}  # status of a run that nothing disturbs, where it is not 0: none accepted
-REPEATS = {"replies.jsonl": ("tries",)}  # written as they come: in any order, without these fields
+REPEATS = {
+    "replies.jsonl": ("tries", "sum")
+}  # written as they come: in any order, without these fields
 SPENT = re.compile(
-    r"\b\d[\d,.]* ?(?:s|seconds|minutes)\b|\d[\d,.]* tokens/s|(?:(?<=LM )|(?<=Chat ))\d+\.\d(?=[,<])"
+    r"\b\d[\d,.]* ?(?:s|seconds|minutes)\b|\d[\d,.]* tokens/s"
+    r"|(?:(?<=LM )|(?<=Chat ))\d+\.\d(?=[,<])"
 )  # times in prose; the last: seconds a model, in the report of a study
 
 
