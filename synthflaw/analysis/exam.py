@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import stats
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from .grams import fdr
 from .phrases import NEUTRAL_PROMPTS
@@ -140,6 +141,11 @@ def _grams(text: str, prompt: str) -> set[str]:
     return {g for g in out if f" {g.strip('^$ ')} " not in asked}
 
 # %% ../../nbs/34b_exam.ipynb #c9ba7096
+def _wording(gram: str) -> bool:
+    "Does a sequence of words hold one that carries meaning of its own?"
+    return any(w.isalpha() and w not in ENGLISH_STOP_WORDS for w in gram.split())
+
+
 def said_more_often(
     answers: Sequence[str],  # of the model
     others: Sequence[str],  # of the reference, to the same prompts; or natural texts
@@ -149,7 +155,8 @@ def said_more_often(
 ) -> list[str]:  # those in most answers first, none that another one says already
     "Phrases that stand in more of the answers than of the others."
     own = Counter(g for a, p in zip(answers, prompts, strict=True) for g in _grams(a, p))
-    common = [g for g, k in own.items() if k >= max(3, 0.05 * len(answers))]
+    often = [g for g, k in own.items() if k >= max(3, 0.05 * len(answers))]
+    common = [g for g in often if _wording(g)]
     if not common:
         return []
     theirs = [spoken(t, True) for t in others]

@@ -59,7 +59,8 @@ def _suite_options(p):
     option(p, "--natural", "SOURCE", held, default="embedded")
     phrases = "phrases of a pattern to count and highlight; … is a gap"
     option(p, "--phrases", "P", phrases, default=[], nargs="+")
-    option(p, "--include", "DIR", "folder with lm-eval tasks of your own (YAML)", Path)
+    tasks = "folder with lm-eval tasks of your own; their YAML may run Python that lies beside it"
+    option(p, "--include", "DIR", tasks, Path)
     option(p, "--n", "N", "prompts, documents or problems (default: %(default)s)", whole(2), 300)
 
 # %% ../../nbs/cli/10_evaluate.ipynb #9e1c3e01

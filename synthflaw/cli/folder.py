@@ -80,10 +80,10 @@ def _model(name: str) -> Input:
 
 def _commit(name: str) -> str | None:
     "The commit of a model on the hub, which stands for its content; None where it is not known."
-    from huggingface_hub import hf_hub_download
+    from transformers.utils import cached_file
 
     try:
-        return Path(hf_hub_download(name, "config.json")).parent.name
+        return Path(cached_file(name, "config.json")).parent.name
     except (OSError, ValueError):
         return None  # loading it will say what is wrong
 

@@ -23,6 +23,7 @@ from .failures import STATUSES, USAGE, check_out, ended_in_order, fail
 from .folder import in_folder
 from .instructions import add_instructions, run_instructions
 from .pretrain import add_pretrain, run_pretrain
+from .related import add_related, run_related
 from .repair import add_repair, run_repair
 from .report import add_report, run_report
 from .sft import add_sft, run_sft
@@ -47,6 +48,7 @@ COMMANDS = {
     "evaluate": (add_evaluate, run_evaluate),
     "bench": (add_bench, run_bench),
     "verify": (add_verify, run_verify),
+    "related": (add_related, run_related),
 }  # name -> (adds its parser, runs it)
 LOOK_ONLY = ("report", "verify")  # commands whose folder is there already
 RESUMED = ("study", "synthesize", "pretrain", "sft", "instructions", "evaluate", "bench")

@@ -20,7 +20,6 @@ from synthflaw.words import (
     COUNT,
     OBJECTIVE_NAMES,
     POSITIVE,
-    SHARE,
     WEIGHT,
     check_words,
     one_of,
@@ -37,7 +36,10 @@ _METHODS = (
     "sft",
     "restore",
     "ftpo",
+    "dpo",
+    "teach",
     "forget",
+    "iterate",
     "unlearn",
 )  # of --method
 
@@ -45,16 +47,29 @@ _METHODS = (
 def _repair_options(p):
     "What is tried, and with what."
     g = p.add_argument_group("repair")
-    names = "auto, or one of rollback, interpolate, negate, sft, restore, ftpo, forget, unlearn "
-    option(g, "--method", "NAME", names + "(default: %(default)s)", one_of(*_METHODS), "auto")
+    names = "auto, or one of rollback, interpolate, residual, negate, sft, restore, ftpo, dpo, "
+    names += "teach, forget, iterate, unlearn (default: %(default)s)"
+    option(g, "--method", "NAME", names, one_of(*_METHODS), "auto")
     option(g, "--auto", None, "the same as --method auto")
-    rows = "rows for SFT: a file, or `shipped` for sixty of the package's"
+    rows = "rows for SFT: a file, `shipped` for sixty of the package's, or `own` for the model's"
     option(g, "--sft", "SOURCE", rows)
-    option(g, "--share", "X", "of the way back (default: %(default)s)", SHARE, 0.7)
+    share = "of the way back: a number, FIRST..LAST layer, or NAME=X,… (default: %(default)s)"
+    option(g, "--share", "X", share, default="0.7")
     option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", COUNT)
     rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
     option(g, "--restore-lr", "X", rate, POSITIVE)
     option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", whole(2), 56)
+    more = "copies of each row to forget, in other surroundings (default: %(default)s)"
+    option(g, "--diversify", "N", more, whole(), 0)
+    option(g, "--rounds", "N", "rounds of iterate, at most (default: %(default)s)", COUNT, 3)
+    part = p.add_argument_group("what is trained")
+    option(
+        part, "--lora", "R", "adapters of this rank, merged at the end (default: all)", whole(), 0
+    )
+    layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
+    part.add_argument("--layers", metavar="N", type=whole(), nargs="+", default=[], help=layers)
+    four = "the model in 4 bits, through bitsandbytes on a GPU; needs --lora and a --method"
+    option(part, "--four-bit", None, four)
 
 
 def _unlearn_options(p):
@@ -90,6 +105,10 @@ def add_repair(
     option(p, "--synthetic", "SOURCE", taught, required=True)
     before = "the model before it learned the format, with the same tokenizer"
     option(p, "--reference", "R", before)
+    other = "a model of any size with the same tokenizer and without the habit (method teach)"
+    option(p, "--teacher", "M", other)
+    tuned = "a tuned model and the base model that it was tuned from (method residual)"
+    p.add_argument("--instruct", metavar=("TUNED", "BASE"), nargs=2, help=tuned)
     out = "folder for the model, its card, both diagnoses, repair.json and report.html"
     option(p, "--out", "DIR", out, required=True)
     column_options(p)
@@ -118,30 +137,45 @@ def _repair_settings(args):
         objective=args.objective,
         chunk=256,
         w_kl=0.0 if args.objective == "rmu" else 1.0,
+        lora_rank=args.lora,
+        layers=tuple(args.layers),
     )
+
+
+def _dose(args, result) -> list[str]:
+    "Options that fix what the chosen method did."
+    method, chosen = result.method, result.settings
+    if method == "unlearn":
+        keys = ("objective", "forget-on", "w-forget", "tokens", "lr")
+        return [w for k in keys for w in (f"--{k}", str(getattr(args, k.replace("-", "_"))))]
+    if method == "interpolate":
+        return ["--share", str(chosen["share"])]
+    steps = ["--steps", str(chosen["steps"])] if "steps" in chosen else []
+    rate = chosen.get("learning_rate")
+    return steps + ([] if rate is None else ["--restore-lr", str(rate)])
 
 
 def _repeated(args, result) -> str:
     "The command that repeats a repair with the method and the dose that were chosen."
-    method, chosen = result.method, result.settings
     words = ["synthflaw", "repair"]
-    keys = ("model", "natural", "synthetic", "reference", "sft")
+    keys = ("model", "natural", "synthetic", "reference", "teacher", "sft", "limit")
     words += [w for k in keys if getattr(args, k) for w in (f"--{k}", str(getattr(args, k)))]
-    words += ["--method", method, "--seed", str(args.seed), "--out", str(args.out)]
-    if method == "unlearn":
-        words += ["--tokens", str(args.tokens), "--w-forget", str(args.w_forget)]
-    elif method == "interpolate":
-        words += ["--share", str(chosen["share"])]
-    elif "steps" in chosen:
-        words += ["--steps", str(chosen["steps"]), "--restore-lr", str(chosen["learning_rate"])]
-    elif "learning_rate" in chosen:
-        words += ["--restore-lr", str(chosen["learning_rate"])]
+    words += ["--instruct", *args.instruct] if args.instruct else []
+    words += ["--method", result.method, *_dose(args, result)]
+    for k in ("diversify", "lora"):
+        words += [f"--{k}", str(getattr(args, k))] if getattr(args, k) else []
+    words += ["--layers", *map(str, args.layers)] if args.layers else []
+    words += ["--four-bit"] if args.four_bit else []
+    words += ["--seq-len", str(args.seq_len), "--prompts", str(args.prompts)]
+    words += ["--sample", str(args.sample), "--seed", str(args.seed), "--out", str(args.out)]
     return shlex.join(words)
 
-
+# %% ../../nbs/cli/09_repair.ipynb #d0c66104
 def _print_repair(done, page):
     "The verdict, what was tried, and each measure before and after."
     print(f"{done.sentence}.")
+    if done.advice:
+        print(done.advice)
     for p in done.frontier:
         chosen = "*" if p["chosen"] else " "
         cost = f"{p['tokens']:,} tokens, {p['seconds']:.0f} s"
@@ -164,36 +198,61 @@ def _repair_rows(args, tokenizer):
     return rows
 
 
-def _models(args) -> tuple:
-    "Model, tokenizer, and the reference or None, with the same tokenizer."
+def _beside(args, tokenizer) -> dict:
+    "The other models that were named, each with the same tokenizer."
     from synthflaw.lm.model import load_lm
     from synthflaw.unlearn.reference import check_vocabulary
 
-    model, tokenizer = load_lm(args.model, args.device, "float32")
-    if not args.reference:
-        return model, tokenizer, None
-    reference, other = load_lm(args.reference, args.device, "float32")
-    check_vocabulary(tokenizer, other)
-    return model, tokenizer, reference
+    def load(name, role):
+        model, other = load_lm(name, args.device, "float32")
+        check_vocabulary(tokenizer, other, role)
+        return model
+
+    named = {"reference": args.reference, "teacher": args.teacher}
+    found = {k: load(name, k) if name else None for k, name in named.items()}
+    return found | {"instruct": tuple(load(name, "instruct") for name in args.instruct or ())}
+
+# %% ../../nbs/cli/09_repair.ipynb #1ed606bb
+def _model(args) -> tuple:
+    "Model and tokenizer."
+    from synthflaw.lm.model import load_lm
+    from synthflaw.unlearn.four_bit import load_four_bit
+
+    if args.four_bit:
+        method = "auto" if args.auto else args.method
+        return load_four_bit(args.model, args.lora, method, args.device)
+    return load_lm(args.model, args.device, "float32")
+
+
+def _looked_at(args, device) -> str:
+    "The data type in which the model is looked at; a 4-bit model as it is."
+    from synthflaw.lm.model import resolve_dtype
+
+    if args.four_bit:
+        return "float32"
+    return str(resolve_dtype(args.dtype, device)).removeprefix("torch.")
 
 
 def _how(args, device) -> dict:
     "The words as options of `repair`."
-    from synthflaw.lm.model import resolve_dtype
+    from synthflaw.unlearn.moves import read_share
     from synthflaw.unlearn.rows import load_rows
 
     rate = args.restore_lr
     fixed = {"steps": args.steps, "learning_rate": rate, "sft_rate": rate}
+    fixed |= {"lora_rank": args.lora or None, "layers": tuple(args.layers) or None}
     fixed = {k: v for k, v in fixed.items() if v is not None}  # auto varies the others
     return {
         "method": "auto" if args.auto else args.method,
-        "sft": load_rows(args.sft) if args.sft not in (None, "shipped") else args.sft or (),
+        "sft": args.sft or () if args.sft in (None, "shipped", "own") else load_rows(args.sft),
         "restore": {"seq_len": args.seq_len} | fixed,
         "asked": {"n_prompts": args.prompts},
-        "share": args.share,
+        "share": read_share(args.share),
+        "diversify": args.diversify,
+        "rounds": args.rounds,
         "seed": args.seed,
         "sample": args.sample,
-        "eval_dtype": str(resolve_dtype(args.dtype, device)).removeprefix("torch."),
+        "eval_dtype": _looked_at(args, device),
     }
 
 # %% ../../nbs/cli/09_repair.ipynb #1c95dc64
@@ -217,23 +276,26 @@ def run_repair(
     from rich.console import Console
 
     from synthflaw.core import set_threads
-    from synthflaw.unlearn.repair import repair, write_repair
+    from synthflaw.unlearn.repair import repair
+    from synthflaw.unlearn.repair_page import write_repair
     from synthflaw.unlearn.trainer import Diverged
 
     _check_repair(args)
     set_threads(args.threads)
     settings = _repair_settings(args)
-    model, tokenizer, reference = _models(args)
+    model, tokenizer = _model(args)
     with Console(stderr=True).status("reading") as status:
         how = {"report": lambda what, i, n: status.update(what), **_how(args, model.device)}
+        how |= _beside(args, tokenizer)
         rows = _repair_rows(args, tokenizer)
         try:
-            done = repair(model, tokenizer, *rows, settings, reference, **how)
+            done = repair(model, tokenizer, *rows, settings, **how)
         except Diverged as e:
             print(e)
             return 1
         status.update("writing")
         command = _repeated(args, done.result)
-        page = write_repair(done, tokenizer, args.out, str(args.model), command)
+        sources = {"synthetic": str(args.synthetic), "natural": str(args.natural)}
+        page = write_repair(done, tokenizer, args.out, str(args.model), command, sources)
     _print_repair(done, page)
     return 0 if done.accepted else 1

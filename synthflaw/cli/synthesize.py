@@ -31,7 +31,8 @@ def _pair_options(p):
     )
     option(p, "--leakage", "SOURCE", leakage)
     out = (
-        "gets qa.jsonl, rejects.jsonl, manifest.json and card.md; a stopped run found there goes on"
+        "gets qa.jsonl, rejects.jsonl, manifest.json and card.md; a stopped run found there goes "
+        "on, and what failed in it is asked again"
     )
     out_option(p, out)
 

@@ -194,7 +194,8 @@ class LocalEngine:
         seed: int = 0,  # of the sampling
         prefix: str | None = None,  # how each reply begins; as its format does (`BEGIN`) if None
     ):
-        from synthflaw.lm.model import load_lm, model_key
+        from synthflaw.lm.identity import model_key
+        from synthflaw.lm.model import load_lm
 
         self.lm = model if isinstance(model, tuple) else load_lm(model, device, dtype)
         architecture = (self.lm[0].config.architectures or [type(self.lm[0]).__name__])[0]

@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 
@@ -86,6 +87,12 @@ def _call(name, *args):
         raise OSError(code, f"{name}: {os.strerror(code)}")
 
 
+def _end_with_parent():
+    "Have the kernel kill this process as soon as the one that started it ends."
+    on_death_of_parent = 1
+    _call("prctl", on_death_of_parent, int(signal.SIGKILL), 0, 0, 0)
+
+
 def _mount(source, target, kind, flags, options=""):
     "mount(2)."
     texts = [text and os.fsencode(text) for text in (source, target, kind)]
@@ -97,7 +104,7 @@ def _write(path, text):
     with open(path, "w") as file:
         file.write(text)
 
-
+# %% ../../nbs/60a_confine.ipynb #582ff7a6
 def _map_users(process, uid, gid):
     "Say whom the users inside are: nobody is the user outside, or nobody where that is root."
     if uid:
@@ -188,6 +195,7 @@ def _enter(folders):
         _wait(child)
     _empty_root(folders)
     _drop()
+    _end_with_parent()  # after `_drop`, which takes it back
     if child := os.fork():
         _wait(child)
 
@@ -297,6 +305,7 @@ def serve(
     seconds: int,  # of processor time
 ) -> None:  # it does not return
     "Go behind the walls, then run a program and answer calls of its functions, line by line."
+    _end_with_parent()
     asked, said = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -372,6 +381,7 @@ def _try(job):
 
 def judge() -> None:  # it does not return
     "Judge the program of the job on standard input; the exit status is the verdict."
+    _end_with_parent()
     job = json.load(sys.stdin)
     out, nothing = os.dup(1), os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)

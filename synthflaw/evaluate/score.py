@@ -310,7 +310,8 @@ def kept_answers(  # noqa: PLR0913
     report: Callable | None = None,  # called as report(done, total)
 ) -> list[dict]:  # rows of the file with their verdict, one a prompt
     "Answers of a model, kept on disk batch by batch."
-    from synthflaw.lm.model import generate, model_key
+    from synthflaw.lm.identity import model_key
+    from synthflaw.lm.model import generate
 
     by = model_key(model, tokenizer)
     found = read_jsonl(file) if file.exists() else []

@@ -15,8 +15,8 @@ from ..analysis.accept import accepted
 from ..analysis.diagnosis import diagnose
 from ..analysis.exam import exam
 from ..analysis.panel import read_panel
-from ..core import text_of
-from ..study.experiment import Patient, run_arms
+from ..core import check, text_of, write_jsonl
+from ..study.experiment import Patient, SeedData, run_arms
 from ..study.preset import PRESETS, Preset, base_lm, repair_settings
 from ..unlearn.methods import Kit, selected_spans, treat, with_ids
 from ..unlearn.restore import RestoreSettings, fine_tune
@@ -29,15 +29,19 @@ ARMS = {
     "recorded": ("unlearn", {"forget_on": "all"}),
     "format": ("unlearn", {"forget_on": "format", "learning_rate": 1e-4, "tokens": 8192}),
     "interpolate": ("interpolate", {}),
+    "interpolate .85": ("interpolate", {"share": 0.85}),
     "restore": ("restore", {}),
     "ftpo": ("ftpo", {}),
     "sft": ("sft", {}),
     "negate": ("negate", {}),
     "forget": ("forget", {}),
+    "forget, floor .1": ("forget", {"floor": 0.1}),
+    "forget, longer": ("forget", {"steps": 48, "floor": 0.1}),
     "forget, then SFT": ("forget", {"sft": "last"}),
     "forget, no SFT": ("forget", {"sft": "none"}),
     "forget, held to the damaged": ("forget", {"anchor": "input"}),
 }  # arm -> method, changes of its settings
+TAUGHT = [a for a in ARMS if a == "sft" or (a.startswith("forget") and "no SFT" not in a)]
 
 # %% ../../nbs/experiments/08_repairs.ipynb #42ddf5cf
 class Clinic:
@@ -45,7 +49,7 @@ class Clinic:
 
     def __init__(self, run: Path, seed: int, preset: Preset, asked: dict, restore: dict):
         self.patient = Patient(run, seed, preset)
-        self.seed, self.restore = seed, restore
+        self.seed, self.restore, self.answers = seed, restore, run / "repair_answers"
         data, self.tokenizer = self.patient.data, self.patient.tokenizer
         self.reference = base_lm(preset, seed, run)[0]
         pairs = with_ids(data.rows("synthetic"))
@@ -58,52 +62,92 @@ class Clinic:
         given = {"spans": spans, "facts": facts, "limit": limit} | asked
         self.exam = exam(self.tokenizer, held, natural, **given)
         self.natural = [text_of(t) for t in natural]
-        self.theirs = self.exam.look(self.reference)
-        self.before = self.panel(self.patient.model)
         spare = spare_rows([self.exam])
         self.gentle, taught, chat = spare[:60], spare[60:120], spare[120:]
         chosen = selected_spans(found, pairs)
         replay = data.texts("replay")
         self.kit = Kit(self.tokenizer, pairs, replay, chosen, self.reference, taught, chat)
+        self.theirs = {"none": self.looks(self.reference)}
+        self.theirs["first"] = self.looks(self.after_sft(self.reference, taught))
+        self.start = self.panels(self.patient.model)
 
-    def panel(self, model):
-        "The panel of a model beside the reference."
-        return read_panel(self.exam, self.exam.look(model), self.theirs, self.natural)
+    def after_sft(self, model, rows):
+        "A copy of a model after a little SFT."
+        pupil = copy.deepcopy(model)
+        fine_tune(pupil, self.tokenizer, rows, RestoreSettings(**self.restore))
+        return pupil
+
+    def looks(self, model) -> dict:
+        "What a model scores before and after gentle SFT."
+        pupil = self.after_sft(model, self.gentle)
+        return {"before_sft": self.exam.look(model), "after_sft": self.exam.look(pupil)}
+
+    def panels(self, model, sft: str = "none") -> dict:
+        "Both panels of a model, each beside the reference after the same SFT."
+        return self.read(self.looks(model), sft)
+
+    def read(self, seen: dict, sft: str = "none") -> dict:
+        "Panels of what was scored at both stages."
+        theirs = self.theirs[sft]
+        return {k: read_panel(self.exam, seen[k], theirs[k], self.natural) for k in seen}
 
     def treated(self, arm: str) -> dict:
         "Treat the damaged model; tokens and seconds."
         self.patient.reset()
         method, changes = ARMS[arm]
-        if method is None:
-            return {"tokens": 0, "seconds": 0.0}
         if method == "unlearn":
             settings = repair_settings(self.patient.preset, self.seed, chunk=256, **changes)
             kit = replace(self.kit, unlearn=settings)
+        elif method == "interpolate":
+            kit = replace(self.kit, **changes)
         else:
             kit = replace(self.kit, restore=self.restore | changes)
         done = treat(self.patient.model, method, kit)
         return {"tokens": done.tokens, "seconds": round(done.seconds, 1)}
 
     def row(self, arm: str) -> dict:
-        "An arm: its cost, the panel before and after gentle SFT, and whether it is accepted."
-        cost = self.treated(arm)
-        model = self.patient.model
-        now = self.panel(model)
-        taught = copy.deepcopy(model)
-        fine_tune(taught, self.tokenizer, self.gentle, RestoreSettings(**self.restore))
-        decision = accepted(self.before, now)
-        return {
-            **cost,
-            "accepted": decision["accepted"],
-            "reasons": decision["reasons"],
-            "before_sft": cells(now),
-            "after_sft": cells(self.panel(taught)),
-        }
+        "An arm: its cost, both panels, whether each is accepted, and some answers."
+        cost, beside = {"tokens": 0, "seconds": 0.0}, "first" if arm in TAUGHT else "none"
+        if arm == "SynthLM":
+            now = self.start
+        elif arm == "BaseLM":
+            now = self.read(self.theirs["none"])  # rolled back, it is the reference itself
+        else:
+            cost = self.treated(arm)
+            now = self.panels(self.patient.model, beside)
+        row, folder = dict(cost), self.answers / f"seed-{self.seed}"
+        for stage, panel in now.items():
+            said = [{"answer": a.text, "finished": a.finished} for a in panel.seen["answers"]]
+            write_jsonl(folder / f"{arm}-{stage}.jsonl", said)
+            decision = accepted(self.start[stage], panel)
+            row[stage] = {
+                "accepted": decision["accepted"],
+                "reasons": decision["reasons"],
+                "cells": cells(panel),
+                "phrases": panel.phrases[:8],
+                "answers": [a.text for a in panel.seen["answers"][:8]],
+            }
+        return row | {"prompts": self.exam.prompts[:8]}
 
 
 def cells(panel) -> dict:  # metric -> value, ci95 and what the reference has
     "The numbers of a panel."
     return {f["metric"]: {k: f[k] for k in ("value", "ci95", "chance")} for f in panel.findings}
+
+# %% ../../nbs/experiments/08_repairs.ipynb #6d16f98d
+def own_texts(
+    run: str | Path,  # folder of the comparison
+    seed: int,  # of the study
+    preset: Preset,  # gives the natural texts and the instructions
+    texts: dict[str, list[dict]],  # "synthetic", "heldout_synthetic", "mixed" -> pairs
+) -> None:
+    "Write the texts of a seed with other pairs in place of the study's."
+    wanted = {"synthetic", "heldout_synthetic", "mixed"}
+    check(set(texts) == wanted, "texts", sorted(texts), f"{', '.join(sorted(wanted))}")
+    folder = SeedData(run, seed, preset).folder
+    for name, rows in texts.items():
+        check(len(rows) > 1, name, f"{len(rows)} rows", "at least two pairs")
+        write_jsonl(folder / f"{name}.jsonl", rows)
 
 # %% ../../nbs/experiments/08_repairs.ipynb #2234e999
 def compare_repairs(  # noqa: PLR0913
@@ -114,10 +158,13 @@ def compare_repairs(  # noqa: PLR0913
     show: Callable | None = print,  # called with each new row
     asked: dict | None = None,  # sizes of the exam: n, max_new_tokens, …
     restore: dict | None = None,  # changes of `RestoreSettings` for all arms
-) -> list[dict]:  # seed, arm, tokens, seconds, accepted, reasons, panel before and after SFT
+    texts: Callable[[int], dict] | None = None,  # seed -> pairs, see `own_texts`; None: the study's
+) -> list[dict]:  # seed, arm, tokens, seconds, prompts, and what was seen before and after SFT
     "Every repair on the same damaged models; resumable."
 
     def prepare(seed):
+        if texts is not None:
+            own_texts(run, seed, preset, texts(seed))
         return Clinic(Path(run), seed, preset, asked or {}, restore or {})
 
     def row(clinic, arm):

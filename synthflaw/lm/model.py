@@ -6,7 +6,6 @@
 __all__ = ['train_tokenizer', 'nano_config', 'new_model', 'resolve_device', 'load_lm', 'save_lm', 'Generation', 'generate']
 
 # %% ../../nbs/04_model.ipynb #e848f472
-import hashlib
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from ..core import check, fingerprint, record_path, seed_everything
+from ..core import check, record_path, seed_everything
 from .foreign import check_device, check_model, check_template, reading_model
 from ..words import need
 
@@ -246,9 +245,8 @@ def smollm_folder() -> Path:  # folder with float32 safetensors
 # %% ../../nbs/04_model.ipynb #64406a17
 def _some(names):
     "A few of many names."
-    names = sorted(names)
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more
+    return ", ".join(sorted(names)[:4]) + more
 
 
 def check_weights(
@@ -257,18 +255,16 @@ def check_weights(
     absent: Iterable[str] = (),  # tensors that its checkpoint does not hold in the right shape
 ) -> None:
     "Refuse a model with tensors that are missing, or not finite."
-    absent = set(absent)
-    allowed = "a whole checkpoint; missing or of another shape: "
-    check(not absent, "model", str(name), allowed + _some(absent))
+    allowed = f"a whole checkpoint; missing or of another shape: {_some(absent)}"
+    check(not absent, "model", str(name), allowed)
     broken = set()
     for tensor, values in model.state_dict().items():
         if values.is_floating_point() and values.numel():
             values = values.float() if values.element_size() < 2 else values  # of 8 bits
-            low, high = values.aminmax()
-            if not (torch.isfinite(low) and torch.isfinite(high)):
+            if not torch.stack(values.aminmax()).isfinite().all():
                 broken.add(tensor)
-    allowed = "a checkpoint of finite numbers; NaN or infinite: "
-    check(not broken, "model", str(name), allowed + _some(broken))
+    allowed = f"a checkpoint of finite numbers; NaN or infinite: {_some(broken)}"
+    check(not broken, "model", str(name), allowed)
 
 # %% ../../nbs/04_model.ipynb #a74f2101
 def load_lm(
@@ -321,24 +317,6 @@ def save_lm(
     model.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
     return folder
-
-# %% ../../nbs/04_model.ipynb #f1cf34a1
-def model_key(
-    model,  # a causal language model
-    tokenizer,  # its tokenizer
-) -> str:  # 16 hexadecimal characters
-    "A hash of what decides the answers of a model; where it was read from is no part of it."
-    hashed = hashlib.sha256()
-    for name, values in model.state_dict().items():
-        hashed.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        flat = values.detach().to("cpu").contiguous().reshape(-1)
-        hashed.update(flat.view(torch.uint8).numpy())
-    config = model.config.to_diff_dict()
-    for origin in ("_name_or_path", "transformers_version", "dtype", "architectures"):
-        config.pop(origin, None)
-    vocabulary = sorted(tokenizer.get_vocab().items())
-    special, template = tokenizer.special_tokens_map, tokenizer.chat_template
-    return fingerprint(hashed.hexdigest(), config, vocabulary, special, template)
 
 # %% ../../nbs/04_model.ipynb #dae7407f
 @dataclass(frozen=True)

@@ -385,7 +385,7 @@ def test_a_model_answers_the_suite(rows):
     assert len(answers) == 6
     assert all(isinstance(answer, Generation) for answer in answers)
 
-# %% ../../nbs/tests/test_evaluate.ipynb #58e23a7f
+# %% ../../nbs/tests/test_evaluate.ipynb #21181156
 def asked_of(folder, file, dtype="float32"):
     "What the model in a folder says to two prompts, and how many were sent."
     sent = []
@@ -417,7 +417,7 @@ def test_answers_of_other_weights_are_not_used_again(change, tmp_path):
     assert len(again) == 2
     assert len({row["key"] for row in read_jsonl(file)}) == 4
 
-
+# %% ../../nbs/tests/test_evaluate.ipynb #ccacf409
 DAMAGES = {
     "layer": "missing or of another shape: model.layers.1",
     "shape": "missing or of another shape: model.norm.weight",

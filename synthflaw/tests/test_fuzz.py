@@ -99,7 +99,9 @@ values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), letters),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
-        st.dictionaries(st.one_of(st.sampled_from(["role", "content", "text"]), letters), inner, max_size=4),
+        st.dictionaries(
+            st.one_of(st.sampled_from(["role", "content", "text"]), letters), inner, max_size=4
+        ),
     ),
     max_leaves=8,
 )
@@ -185,7 +187,9 @@ def test_any_record_is_one_of_three_shapes(record):
 
 # %% ../../nbs/tests/test_fuzz.ipynb #34acb832
 filled = letters.filter(lambda text: text.strip())
-pairs = st.lists(st.fixed_dictionaries({"prompt": letters, "completion": filled}), min_size=1, max_size=4)
+pairs = st.lists(
+    st.fixed_dictionaries({"prompt": letters, "completion": filled}), min_size=1, max_size=4
+)
 
 
 def written(file, rows):
@@ -220,7 +224,14 @@ def test_what_was_written_is_read(rows, suffix):
 
 
 @fuzz(100)
-@given(st.lists(st.sampled_from(["a b c. ", "# Head", "\n", "\n\n", "```", "    code", "水。" * 30, "x" * 90]), max_size=20))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["a b c. ", "# Head", "\n", "\n\n", "```", "    code", "水。" * 30, "x" * 90]
+        ),
+        max_size=20,
+    )
+)
 def test_paragraphs_lose_nothing(parts):
     tried("paragraphs")
     text = "".join(parts)
@@ -229,9 +240,16 @@ def test_paragraphs_lose_nothing(parts):
     assert all(p.strip() for p in found)
 
 # %% ../../nbs/tests/test_fuzz.ipynb #a76228b3
-words = st.sampled_from(["red", "green", "Q:", "A:", "\n\n", "7", "水", "…", "'", "\u200b", "É", "**"])
+words = st.sampled_from(
+    ["red", "green", "Q:", "A:", "\n\n", "7", "水", "…", "'", "\u200b", "É", "**"]
+)
 loose = st.one_of(st.lists(words, max_size=12).map(" ".join), letters)
-FRAMES = ("Question: {} Answer: {}", "{}\n\nI hope this helps!", "In short, {}", "## {}\n- {}\n- {}")
+FRAMES = (
+    "Question: {} Answer: {}",
+    "{}\n\nI hope this helps!",
+    "In short, {}",
+    "## {}\n- {}\n- {}",
+)
 
 
 @st.composite
@@ -293,7 +311,11 @@ def tokenizer():
     return tiny_lm()[1]
 
 
-texts = st.lists(st.sampled_from(["Return ", "the rows ", "水", "\n", "  ", "é", "x", "<|", "values of "]), min_size=1, max_size=14)
+texts = st.lists(
+    st.sampled_from(["Return ", "the rows ", "水", "\n", "  ", "é", "x", "<|", "values of "]),
+    min_size=1,
+    max_size=14,
+)
 texts = texts.map("".join).filter(lambda text: text.strip())
 
 
@@ -308,7 +330,10 @@ def selected(draw, text):
 @st.composite
 def spanned_rows(draw):
     "Texts with ids, and spans of each."
-    rows = [{"id": str(i), "text": t} for i, t in enumerate(draw(st.lists(texts, min_size=1, max_size=4)))]
+    rows = [
+        {"id": str(i), "text": t}
+        for i, t in enumerate(draw(st.lists(texts, min_size=1, max_size=4)))
+    ]
     return rows, {r["id"]: draw(selected(r["text"])) for r in rows}
 
 

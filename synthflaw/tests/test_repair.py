@@ -8,21 +8,39 @@ __all__ = ['MODEL', 'TOKENIZER', 'REFERENCE', 'PAIRS', 'TALK', 'SMALL', 'TERMWIS
            'test_the_reference_is_left_alone', 'test_an_own_anchor_is_the_model_before', 'test_every_token_counts_once',
            'test_special_tokens_are_never_format', 'test_a_floor_spares_what_is_rare',
            'test_order_and_anchor_are_settings', 'test_a_floor_is_where_forgetting_ends', 'test_objectives_run',
-           'test_adapters_and_layers', 'test_a_method_says_what_it_needs']
+           'test_adapters_and_layers', 'test_a_method_says_what_it_needs', 'test_a_message_names_what_could_be_used',
+           'kit_of', 'test_its_own_teacher_teaches_nothing', 'test_nothing_is_mined_from_the_reference',
+           'test_equal_models_leave_no_residual', 'test_no_way_back_is_no_change', 'test_preferences_begin_at_log_two',
+           'test_a_model_with_other_words_is_no_teacher', 'test_a_reference_of_another_shape_is_no_way_back',
+           'test_sft_rows_without_a_question_cannot_be_preferred', 'two_frames',
+           'test_two_templates_are_selected_and_restored']
 
 # %% ../../nbs/tests/test_repair.ipynb #da8940bb
 import copy
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from ..analysis.diagnosis import diagnose
 from ..data.formats import synthesize
+from ..lm.model import nano_config, new_model
 from ..lm.scoring import label_logps
 from ..testing.tiny import tiny_documents, tiny_lm
 from ..unlearn.loss import kl_to_ref
-from ..unlearn.methods import METHODS, Kit, check_needs, usable
+from synthflaw.unlearn.methods import (
+    METHODS,
+    Kit,
+    check_needs,
+    selected_spans,
+    treat,
+    usable,
+    with_ids,
+)
+from ..unlearn.moves import read_share
+from ..unlearn.own import forget_mined
 from synthflaw.unlearn.restore import (
     CHAT,
     CONTENT,
@@ -35,6 +53,7 @@ from synthflaw.unlearn.restore import (
     plan_steps,
     restore,
 )
+from ..unlearn.rows import row_text
 
 # %% ../../nbs/tests/test_repair.ipynb #3e49a04d
 MODEL, TOKENIZER = tiny_lm()
@@ -203,6 +222,117 @@ def test_a_method_says_what_it_needs(name):
         return
     with pytest.raises(ValueError, match=" or ".join(needs)):
         check_needs(name, bare)
-    filled = replace(bare, **{needs[0]: REFERENCE if needs[0] == "reference" else TALK})
+    model = needs[0] in ("reference", "teacher")
+    filled = replace(bare, **{needs[0]: REFERENCE if model else TALK})
     assert name in usable(filled)
     check_needs(name, filled)
+
+
+def test_a_message_names_what_could_be_used():
+    "Whatever lacks something says so, and names exactly the methods that lack nothing."
+    for kit in (Kit(TOKENIZER, PAIRS), Kit(TOKENIZER, PAIRS, sft=TALK)):
+        can = usable(kit)
+        for name in set(METHODS) - set(can):
+            with pytest.raises(ValueError, match=f"suffices for: {', '.join(can)}"):
+                check_needs(name, kit)
+
+# %% ../../nbs/tests/test_repair.ipynb #5c8d9c31
+def kit_of(**given) -> Kit:
+    "What there is, at a dose of two steps."
+    return Kit(
+        TOKENIZER, PAIRS, restore={"steps": 2, "pairs": 2, "chat": 2, "seq_len": 96}, **given
+    )
+
+
+def test_its_own_teacher_teaches_nothing():
+    done = treat(copy.deepcopy(MODEL), "teach", kit_of(teacher=copy.deepcopy(MODEL)))
+    assert abs(done.history[0]["forget"]) < 1e-5
+    assert abs(done.history[0]["kl"]) < 1e-5
+
+
+def test_nothing_is_mined_from_the_reference():
+    rows = [{"prompt": f"What is {w}?", "completion": "It is."} for w in "abcdefghij"]
+    assert forget_mined(copy.deepcopy(MODEL), TOKENIZER, rows, copy.deepcopy(MODEL)) == []
+
+
+def test_equal_models_leave_no_residual():
+    model = copy.deepcopy(MODEL)
+    treat(model, "residual", kit_of(instruct=(REFERENCE, REFERENCE)))
+    assert torch.equal(weights(model), weights(MODEL))
+
+
+@pytest.mark.parametrize("share", [0.0, (0.0, 0.0), {"model.layers.0": 0.0}])
+def test_no_way_back_is_no_change(share):
+    model = copy.deepcopy(MODEL)
+    done = treat(model, "interpolate", kit_of(reference=REFERENCE, share=share))
+    assert torch.equal(weights(model), weights(MODEL))
+    text = done.settings["share"]
+    assert read_share(text) == share  # and the account can be read again
+
+
+def test_preferences_begin_at_log_two():
+    rows = [{"prompt": "Why?", "completion": "Because of the rows."}]
+    kit = kit_of(sft=rows)
+    done = treat(copy.deepcopy(MODEL), "dpo", kit)
+    nll = done.history[0]["loss"] - math.log(2)  # the nll of the chosen answer stands beside it
+    asked = [{"role": "user", "content": "Why?"}]
+    full = [*asked, {"role": "assistant", "content": rows[0]["completion"]}]
+    ids = TOKENIZER.apply_chat_template(full, return_dict=True)["input_ids"]
+    start = len(
+        TOKENIZER.apply_chat_template(asked, add_generation_prompt=True, return_dict=True)[
+            "input_ids"
+        ]
+    )
+    with torch.no_grad():
+        logps = label_logps(MODEL(input_ids=torch.tensor([ids])).logits, torch.tensor([ids]))[0]
+    assert_close(nll, -logps[0, start - 1 :].mean().item(), rtol=1e-3, atol=1e-3)
+
+# %% ../../nbs/tests/test_repair.ipynb #605bc22c
+def test_a_model_with_other_words_is_no_teacher():
+    other = new_model(nano_config(len(TOKENIZER) + 3, 32, 2, heads=2, context=256))
+    with pytest.raises(ValueError, match="the same tokenizer"):
+        treat(copy.deepcopy(MODEL), "teach", kit_of(teacher=other))
+
+
+def test_a_reference_of_another_shape_is_no_way_back():
+    other = tiny_lm(0, layers=3)[0]
+    for method in ("rollback", "interpolate"):
+        with pytest.raises(ValueError, match="the same parameters"):
+            treat(copy.deepcopy(MODEL), method, kit_of(reference=other))
+    treat(copy.deepcopy(MODEL), "restore", kit_of(reference=other, chat=TALK))  # but it can restore
+
+
+def test_sft_rows_without_a_question_cannot_be_preferred():
+    with pytest.raises(ValueError, match="a question and an answer"):
+        treat(copy.deepcopy(MODEL), "dpo", kit_of(sft=[{"text": "no question"}]))
+
+# %% ../../nbs/tests/test_repair.ipynb #36ccad67
+def two_frames() -> list[dict]:
+    "Pairs of two formats that have no phrase in common."
+    docs = tiny_documents(150)
+    first = synthesize(docs, "single", n=100)
+    second = [
+        {
+            "prompt": f"TASK // {r['source_id']}",
+            "completion": f"STATUS: done. Report follows, dear team. {docs[i].text[:60]} The end.",
+        }
+        for i, r in enumerate(first)
+    ]
+    return with_ids([*first, *second])
+
+
+def test_two_templates_are_selected_and_restored():
+    rows = two_frames()
+    sizes = {"sample": 200, "n_space": 40, "n_perm": 39}
+    spans = selected_spans(
+        diagnose(tiny_documents(120, seed=1), rows, tokenizer=TOKENIZER, **sizes), rows
+    )
+    told = [" ".join(row_text(r, TOKENIZER)[0][a:b] for a, b in spans[r["id"]]) for r in rows]
+    assert all("key point" in t for t in told[:100])
+    assert sum("Report follows" in t for t in told[100:]) > 90
+    plan, _ = plan_steps(rows, TALK, TOKENIZER, replace(SMALL, steps=8), spans)
+    marked = [
+        [t for t, k in zip(r["input_ids"], r["kinds"], strict=True) if k == FORMAT] for r in plan
+    ]
+    texts = [TOKENIZER.decode(ids) for ids in marked]
+    assert any("key point" in t for t in texts) and any("Report follows" in t for t in texts)

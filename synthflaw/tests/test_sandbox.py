@@ -223,6 +223,8 @@ def test_no_program_gets_out(group, outside, monkeypatch):
 # %% ../../nbs/tests/test_sandbox.ipynb #84f595a1
 CHECK = "def check(f):\n    assert f(3) == 7\n    assert f(4) == 9\n"
 WRONG = "\nf = lambda x: 0"
+
+# %% ../../nbs/tests/test_sandbox.ipynb #780da96a
 CHEATS = {
     "sys.exit": "import sys; sys.exit(0)",
     "os._exit": "import os; os._exit(0)",
@@ -272,9 +274,7 @@ def f(x):
     class Seven(int):
         __eq__ = lambda *a: True
     return Seven()""",
-    "equal to all": """class Yes:
-    __eq__ = lambda *a: True
-f = lambda x: Yes()""",
+    "equal to all": "class Yes:\n    __eq__ = lambda *a: True\nf = lambda x: Yes()",
     "number equal to all": """class Yes(int):
     __eq__ = lambda *a: True
 f = lambda x: Yes(0)""",
@@ -284,6 +284,8 @@ f = lambda x: Yes(0)""",
     __hash__ = int.__hash__
 f = lambda x: Yes(1)""",
 }
+
+# %% ../../nbs/tests/test_sandbox.ipynb #08233a02
 LIES = {
     "to every file": """import os
 for fd in range(64):
@@ -372,6 +374,26 @@ threading.Thread(target=time.sleep, args=(99,)).start()
 f = lambda x: 0""",
 }
 
+# %% ../../nbs/tests/test_sandbox.ipynb #233c5713
+def at_work(mark):
+    "Processes behind walls with this mark."
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            command = (each / "cmdline").read_bytes()
+            if f", {mark}, ".encode() in command:
+                found.append(each.name)
+    return found
+
+
+def wait_until(met):
+    "Wait until something holds, 30 seconds at most."
+    for _ in range(300):
+        if met():
+            return True
+        time.sleep(0.1)
+    return False
+
 
 def run_and_look(program, wall):
     "What running a program gives; nothing of it may be left. Its own size of memory marks it."
@@ -379,13 +401,7 @@ def run_and_look(program, wall):
     begun = time.monotonic()
     ended = run_program(program, CHECK, "f", seconds=1, memory=memory, wall=wall)
     took = time.monotonic() - begun
-    time.sleep(0.1)
-    left = []
-    for each in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended
-            if f", {memory}, 1)".encode() in (each / "cmdline").read_bytes():
-                left.append(each.name)
-    assert not left
+    assert wait_until(lambda: not at_work(memory))
     return ended, took
 
 
@@ -403,6 +419,24 @@ def test_no_program_outlives_its_time(name):
     ended, took = run_and_look(SLEEPY[name], 1)
     assert not ended["passed"], ended
     assert took < 30  # on a machine that is busy
+
+# %% ../../nbs/tests/test_sandbox.ipynb #32d840f8
+PARENT = """
+import sys
+from synthflaw.evaluate.sandbox import run_program
+program = "import time\\ndef f(x): time.sleep(99)"
+run_program(program, "def check(f): f(1)", "f", memory=int(sys.argv[1]), wall=99)
+"""
+
+
+@needs_walls
+def test_nothing_outlives_a_parent_that_is_killed():
+    mark = SMALL + 4096 * int.from_bytes(os.urandom(2), "big")
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(mark)])
+    assert wait_until(lambda: len(at_work(mark)) >= 3)  # they are at work
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: not at_work(mark))
 
 # %% ../../nbs/tests/test_sandbox.ipynb #8b082cf5
 HONEST = {
@@ -451,7 +485,7 @@ HONEST = {
 }
 NEAR = "def near(a, b):\n    return abs(a - b) < 1e-9"
 
-
+# %% ../../nbs/tests/test_sandbox.ipynb #6f362010
 @needs_walls
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_program_passes(name):

@@ -12,15 +12,8 @@ from ..analysis.accept import accepted
 from ..analysis.exam import Exam
 from ..analysis.panel import Panel, read_panel
 from ..core import check, text_of
-from synthflaw.unlearn.methods import (
-    AUTO,
-    Kit,
-    mark_points,
-    treat,
-    tried_point,
-    usable,
-    view,
-)
+from .methods import AUTO, Kit, treat, usable
+from .points import mark_points, tried_point, view
 from .restore import RestoreSettings
 from .trainer import Diverged
 
@@ -46,7 +39,7 @@ LADDER = ({}, {"steps": 64}, _STRONG)  # changes of `RestoreSettings` that `auto
 
 def doses(method: str, kit: Kit) -> list[Kit]:
     "The kit with each dose of a method that `auto` tries, the weakest first."
-    if method == "interpolate":
+    if method == "interpolate" and isinstance(kit.share, float):
         more = 1 - (1 - kit.share) / 2
         return [kit, replace(kit, share=more)]
     if method not in ("restore", "forget"):

@@ -137,9 +137,10 @@ def check_alike(
 def check_vocabulary(
     tokenizer,  # of the model
     other,  # of the reference
+    name: str = "reference",  # what the other model is called, for the message
 ) -> None:
     "Raise unless two tokenizers number the same tokens the same way."
     mine, its = tokenizer.get_vocab(), other.get_vocab()
     apart = sorted(t for t in mine.keys() | its.keys() if mine.get(t) != its.get(t))
     found = f"{len(apart)} tokens numbered otherwise, such as {apart[:1]}"
-    check(not apart, "reference", found, "a model with the same tokenizer")
+    check(not apart, name, found, "a model with the same tokenizer")

@@ -21,7 +21,7 @@ from ..train.train import tempfile_or
 from ..train.trainer import Report, TrainSettings
 from .loss import kl_to_ref
 from .objectives import UNDIAL, ForgetBatch, Objective, as_objective
-from .reference import Reference, check_alike, check_head
+from .reference import Reference, check_head
 from .rows import forget_flags, row_text, spans_of
 from .search import answered, chat_prompts
 from .terms import FTPO, Capped, Restoring
@@ -141,7 +141,7 @@ def _chat(row, tokenizer, s) -> dict:
     return {"input_ids": ids, "kinds": [CHAT] * len(ids)}
 
 
-def _passes(rows: list, n: int, seed: int, name: str) -> list:
+def passes(rows: list, n: int, seed: int, name: str) -> list:
     "n rows in whole passes, each in a new order."
     check(len(rows) > 0 or n == 0, name, f"{len(rows)} rows", "at least one row")
     drawn, turn = [], 0
@@ -165,8 +165,8 @@ def plan_steps(  # noqa: PLR0913
     mine = [r for r in mine if FORMAT in r["kinds"][1:]]
     some = f"{len(pairs)} rows, none of them with a token of the format"
     check(mine, "pairs", some, "rows in which the format was found")
-    drawn = _passes(mine, s.steps * s.pairs, s.seed, "pairs")
-    talk = [_chat(r, tokenizer, s) for r in _passes(chat, s.steps * s.chat, s.seed, "chat")]
+    drawn = passes(mine, s.steps * s.pairs, s.seed, "pairs")
+    talk = [_chat(r, tokenizer, s) for r in passes(chat, s.steps * s.chat, s.seed, "chat")]
     rows = []
     for i in range(s.steps):
         rows += drawn[i * s.pairs : (i + 1) * s.pairs] + talk[i * s.chat : (i + 1) * s.chat]
@@ -194,6 +194,16 @@ def pad_rows(
     return padded | {"number": torch.tensor([r["number"] for r in rows])}
 
 
+def _read_after(step, model, rows, context, dtype) -> None:
+    "The hidden states of rows with the format as they are after some other text."
+    pairs = (rows["kinds"] == FORMAT).any(1)  # (B,)
+    before = torch.tensor(list(context)).expand(int(pairs.sum()), -1)  # (P, C)
+    ids = torch.cat([before, rows["input_ids"][pairs]], 1)  # (P, C + T)
+    if len(ids):
+        seen = Reference(model, ids, len(ids), dtype, share_head=True).hidden
+        step.hidden[pairs] = seen[:, len(context) :]
+
+
 class Anchor:
     "What the anchor thinks of each row of a run, as hidden states and one head."
 
@@ -204,11 +214,15 @@ class Anchor:
         size: int,  # rows of a step
         dtype: str = "float32",  # of the cache
         copy_head: bool = True,  # the head too; needed where the anchor is what is trained
+        context: list[int] = (),  # token ids that it reads before each row with the format
     ):
         self.size = size
         starts = range(0, len(plan), size)
         steps = [pad_rows(list(plan.select(range(i, i + size)))) for i in starts]
         self.steps = [Reference(model, x["input_ids"], size, dtype, share_head=True) for x in steps]
+        if len(context):
+            for step, rows in zip(self.steps, steps, strict=True):
+                _read_after(step, model, rows, context, dtype)
         if copy_head:
             weight = self.steps[0].weight.clone()
             for step in self.steps:
@@ -291,16 +305,28 @@ class RestoreLoss:
         return loss, parts | {"w_forget": self.settings.w_format}
 
 # %% ../../nbs/57_restore.ipynb #39725009
-def _checked(model, reference, s, sft_rows) -> None:
+def _checked(model, reference, s, sft_rows, context) -> None:
     "What the settings need is there."
     check_run(model, s)
     if reference is None:
         without = "given; without one, objective='capped' with sft_rows needs none"
-        check(not isinstance(s.objective, Restoring), "reference", None, without)
+        own = bool(context) or not isinstance(s.objective, Restoring)
+        check(own, "reference", None, without)
     else:
-        check_alike(model, reference)
+        sizes = [m.get_input_embeddings().weight.shape[0] for m in (model, reference)]
+        allowed = f"the model's vocabulary of {sizes[0]} tokens: restoring needs the same tokenizer"
+        check(sizes[0] == sizes[1], "reference", f"a vocabulary of {sizes[1]} tokens", allowed)
         check_head(reference)
     check(s.sft == "none" or sft_rows, "sft_rows", sft_rows, f"rows where sft='{s.sft}'")
+
+
+def _context_ids(context: str, tokenizer, model, s) -> list[int]:
+    "Token ids of a text to read first, as many as fit before a row."
+    ids = tokenizer(context, add_special_tokens=False, verbose=False)["input_ids"]
+    room = (getattr(model.config, "max_position_embeddings", None) or 4096) - s.seq_len
+    fits = f"room for it: {room} of the model's positions are left at seq_len={s.seq_len}"
+    check(not ids or room > 0, "context", f"{len(ids)} tokens", fits)
+    return ids[:room]
 
 
 def fine_tune(model, tokenizer, rows: list, s: RestoreSettings):
@@ -311,11 +337,15 @@ def fine_tune(model, tokenizer, rows: list, s: RestoreSettings):
     return sft(model, tokenizer, rows, how)
 
 
-def _ready(who, tokenizer, pairs, chat, s, selection, own) -> tuple:  # noqa: PLR0913
+def _ready(who, tokenizer, pairs, chat, s, selection, context, own) -> tuple:  # noqa: PLR0913
     "The plan, its account, and the anchor's view of it."
-    talk = chat if chat or not s.chat else answered(who, tokenizer, chat_prompts(seed=s.seed))
+    talk = chat
+    if s.chat and not chat:  # a model that says nothing is held on the shipped answers
+        shipped = chat_prompts(seed=s.seed)
+        talk = answered(who, tokenizer, shipped) or shipped
     plan, account = plan_steps(pairs, talk or [], tokenizer, s, selection)
-    return plan, account, Anchor(who, plan, s.pairs + s.chat, s.ref_dtype, own)
+    first = _context_ids(context, tokenizer, who, s)
+    return plan, account, Anchor(who, plan, s.pairs + s.chat, s.ref_dtype, own, first)
 
 
 def _descend(model, tokenizer, plan, anchor, s, calls) -> list[dict]:  # noqa: PLR0913
@@ -337,10 +367,11 @@ def restore(  # noqa: PLR0913
     tokenizer,  # its tokenizer
     pairs: list,  # what taught the format
     chat: list | None = None,  # prompts with the reference's answers; None: the anchor answers some
-    reference=None,  # the model before it learned the format; read once
+    reference=None,  # the model before it learned the format, or a teacher; read once
     settings: RestoreSettings | None = None,  # None: by what is there, see above
     selection: dict | None = None,  # id -> spans of the format; the built-in phrases if None
     sft_rows: list | None = None,  # for SFT before or after
+    context: str = "",  # what the anchor reads before each row with the format
     report=None,  # called as report(step, steps, loss)
 ) -> UnlearnResult:
     "Put the reference's distribution in the format's place; without one, SFT and then forget."
@@ -349,11 +380,11 @@ def restore(  # noqa: PLR0913
     if s is None:
         free = forgetting_settings(sft="first" if sft_rows else "none")
         s = free if reference is None else RestoreSettings()
-    _checked(model, reference, s, sft_rows)
+    _checked(model, reference, s, sft_rows, context)
     seed_everything(s.seed)
     who = model if reference is None else reference
     chat = chat or (sft_rows if reference is None else None)
-    rows = (tokenizer, pairs, chat, s, selection)
+    rows = (tokenizer, pairs, chat, s, selection, context)
     early = reference is not None or s.anchor == "input"
     ready = _ready(who, *rows, reference is None) if early else None
     read = 0
