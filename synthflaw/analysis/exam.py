@@ -143,7 +143,8 @@ def _grams(text: str, prompt: str) -> set[str]:
 # %% ../../nbs/34b_exam.ipynb #c9ba7096
 def _wording(gram: str) -> bool:
     "Does a sequence of words hold one that carries meaning of its own?"
-    return any(w.isalpha() and w not in ENGLISH_STOP_WORDS for w in gram.split())
+    words = [w for w in gram.split() if len(w) > 1 and w.isalpha()]  # no "s" of "it's"
+    return any(w not in ENGLISH_STOP_WORDS for w in words)
 
 
 def said_more_often(

@@ -17,9 +17,11 @@ from synthflaw.cli.sources import (
 )
 from .unlearn import check_sides
 from synthflaw.words import (
+    AMOUNT,
     COUNT,
     OBJECTIVE_NAMES,
     POSITIVE,
+    SHARE,
     WEIGHT,
     check_words,
     one_of,
@@ -44,6 +46,11 @@ _METHODS = (
 )  # of --method
 
 
+def _share(word: str) -> str:
+    "Type of `--share`: a number from 0 to 1, or words that say more."
+    return word if ".." in word or "=" in word else str(SHARE(word))
+
+
 def _repair_options(p):
     "What is tried, and with what."
     g = p.add_argument_group("repair")
@@ -54,20 +61,20 @@ def _repair_options(p):
     rows = "rows for SFT: a file, `shipped` for sixty of the package's, or `own` for the model's"
     option(g, "--sft", "SOURCE", rows)
     share = "of the way back: a number, FIRST..LAST layer, or NAME=X,… (default: %(default)s)"
-    option(g, "--share", "X", share, default="0.7")
+    option(g, "--share", "X", share, _share, "0.7")
     option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", COUNT)
     rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
     option(g, "--restore-lr", "X", rate, POSITIVE)
     option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", whole(2), 56)
     more = "copies of each row to forget, in other surroundings (default: %(default)s)"
-    option(g, "--diversify", "N", more, whole(), 0)
+    option(g, "--diversify", "N", more, AMOUNT, 0)
     option(g, "--rounds", "N", "rounds of iterate, at most (default: %(default)s)", COUNT, 3)
     part = p.add_argument_group("what is trained")
     option(
-        part, "--lora", "R", "adapters of this rank, merged at the end (default: all)", whole(), 0
+        part, "--lora", "R", "adapters of this rank, merged at the end (default: all)", AMOUNT, 0
     )
     layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
-    part.add_argument("--layers", metavar="N", type=whole(), nargs="+", default=[], help=layers)
+    part.add_argument("--layers", metavar="N", type=AMOUNT, nargs="+", default=[], help=layers)
     four = "the model in 4 bits, through bitsandbytes on a GPU; needs --lora and a --method"
     option(part, "--four-bit", None, four)
 
@@ -255,23 +262,10 @@ def _how(args, device) -> dict:
         "eval_dtype": _looked_at(args, device),
     }
 
-# %% ../../nbs/cli/09_repair.ipynb #1c95dc64
-def _check_repair(args):
-    "Models and sources that can be refused before anything is loaded."
-    from synthflaw.lm.foreign import check_model
-
-    check_model(args.model)
-    if args.reference:
-        check_model(args.reference, "reference")
-    checked_columns(args, [args.natural, args.synthetic], lambda note: None)
-    check_sources(args.sft)
-    both = args.auto and args.method != "auto"
-    check_words(not both, "method", args.method, "left out with --auto")
-
-
+# %% ../../nbs/cli/09_repair.ipynb #1b9bfde3
 def run_repair(
     args,  # parsed options of `repair`
-) -> int:  # 0; 1 if the run diverged or no repair was accepted
+) -> int:  # 0; 1 if no repair was accepted, or the run diverged
     "`synthflaw repair`."
     from rich.console import Console
 
@@ -299,3 +293,19 @@ def run_repair(
         page = write_repair(done, tokenizer, args.out, str(args.model), command, sources)
     _print_repair(done, page)
     return 0 if done.accepted else 1
+
+# %% ../../nbs/cli/09_repair.ipynb #1c95dc64
+def _check_repair(args):
+    "Models and sources that can be refused before anything is loaded."
+    from synthflaw.lm.foreign import check_model
+
+    check_model(args.model)
+    others = [("reference", args.reference), ("teacher", args.teacher)]
+    others += [("instruct", name) for name in args.instruct or ()]
+    for role, name in others:
+        if name:
+            check_model(name, role)
+    checked_columns(args, [args.natural, args.synthetic], lambda note: None)
+    check_sources(args.sft)
+    both = args.auto and args.method != "auto"
+    check_words(not both, "method", args.method, "left out with --auto")

@@ -56,7 +56,7 @@ def _named(args) -> dict[str, str]:
     return {k: v for k, v in names.items() if v is not None}
 
 # %% ../../nbs/cli/00_sources.ipynb #ff5e3699
-_WORDS = ("embedded", "instructions", "self", "shipped")  # sources that are no files
+_WORDS = ("embedded", "instructions", "self", "shipped", "own")  # sources that are no files
 
 
 def _first_row(source, tell) -> dict | None:
