@@ -201,16 +201,18 @@ def record_path(
 
 # %% ../nbs/00_core.ipynb #90166025
 @contextmanager
-def interrupted_later():  # a list that holds something once Ctrl-C was pressed
-    "Keep Ctrl-C until the end of a block."
-    pressed = []
-    here = threading.current_thread() is threading.main_thread()
-    if here:
-        before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+def interrupted_later():  # a list that holds a signal once one has come
+    "Keep Ctrl-C, and SIGTERM where it is handled, until the end of a block."
+    pressed, before = [], {}
+    if threading.current_thread() is threading.main_thread():
+        both = (signal.SIGINT, signal.SIGTERM)
+        before = {s: signal.getsignal(s) for s in both if callable(signal.getsignal(s))}
+    for s in before:
+        signal.signal(s, lambda number, _: pressed.append(number))
     try:
         yield pressed
     finally:
-        if here:
-            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        for s, handler in before.items():
+            signal.signal(s, handler)
     if pressed:
-        raise KeyboardInterrupt
+        signal.raise_signal(pressed[0])

@@ -48,6 +48,8 @@ class Disturbed(faults.Case):
         "Right, refused with one line, or wrong."
         if ended.status == self.usual:
             unlike = [x for x in self.compared() if "replies.jsonl" not in x[1]]  # may have more
+            if unlike and all("manifest.json" in name for _, name in unlike):
+                return "right, the manifest aside"
             return f"wrong: {unlike[:2]}" if unlike else "right"
         log = self.log.read_text(errors="replace")
         clear = self.said().startswith("synthflaw") and "Traceback" not in log

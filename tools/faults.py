@@ -65,6 +65,7 @@ COMMANDS = {
 }
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link"}
 STAGED = 0.25  # a study is killed within this part of its length, start after start
+STOPPED = 130  # status of a command that was told to end, and did
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 TIMES = ("seconds", "started", "finished", "tokens_per_second", "provenance", "measured_seconds")
 USUAL = {"repair": 3}  # status of a run that nothing disturbs, where it is not 0: none accepted
@@ -433,7 +434,8 @@ class Case:
             self.kills[kill.name, kill.how] += 1
             self.statuses[kill.name, ended.status] += 1
             self.orphans += ended.orphans
-            if ended.status not in (-SIGNALS[kill.name], 128 + SIGNALS[kill.name]):
+            number = SIGNALS[kill.name]
+            if ended.status not in (-number, 128 + number, STOPPED):
                 self.found.append((f"status {ended.status}", self.log.read_text()[-1500:]))
         self.finals += 1
         self.end(kill)
