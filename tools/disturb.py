@@ -47,7 +47,8 @@ class Disturbed(faults.Case):
     def judged(self, ended: faults.Ended) -> str:
         "Right, refused with one line, or wrong."
         if ended.status == self.usual:
-            unlike = [x for x in self.compared() if "replies.jsonl" not in x[1]]  # may have more
+            kept = ("replies.jsonl", "answers/")  # in the order in which they came
+            unlike = [x for x in self.compared() if not any(name in x[1] for name in kept)]
             if unlike and all("manifest.json" in name for _, name in unlike):
                 return "right, the manifest aside"
             return f"wrong: {unlike[:2]}" if unlike else "right"

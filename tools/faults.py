@@ -68,7 +68,7 @@ STAGED = 0.25  # a study is killed within this part of its length, start after s
 STOPPED = 130  # status of a command that was told to end, and did
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 TIMES = ("seconds", "started", "finished", "tokens_per_second", "provenance", "measured_seconds")
-USUAL = {"repair": 3}  # status of a run that nothing disturbs, where it is not 0: none accepted
+USUAL = {"repair": 1}  # status of a run that nothing disturbs, where it is not 0: none accepted
 REPEATS = {
     "replies.jsonl": ("tries", "sum")
 }  # written as they come: in any order, without these fields
