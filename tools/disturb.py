@@ -49,12 +49,23 @@ class Disturbed(faults.Case):
         if ended.status == self.usual:
             kept = ("replies.jsonl", "answers/")  # in the order in which they came
             unlike = [x for x in self.compared() if not any(name in x[1] for name in kept)]
+            if unlike and self.counted():
+                return "counted"  # what is missing was asked for, and stands in the rejects
             if unlike and all("manifest.json" in name for _, name in unlike):
                 return "right, the manifest aside"
             return f"wrong: {unlike[:2]}" if unlike else "right"
         log = self.log.read_text(errors="replace")
         clear = self.said().startswith("synthflaw") and "Traceback" not in log
         return "refused" if clear and ended.status != 70 else f"wrong: status {ended.status}"
+
+    def counted(self) -> bool:
+        "Whether the pairs of a run are some of the right ones, and the others are accounted for."
+        file = self.out / "summary.json"
+        if not file.exists() or "qa.jsonl" not in self.whole:
+            return False
+        s = json.loads(file.read_text())
+        known = set(faults.lines_of(self.out / "qa.jsonl")) <= set(self.whole["qa.jsonl"])
+        return known and s["asked"] == s["kept"] + sum(s["dropped"].values())
 
     def note(self, fault: str, ended: faults.Ended, then: faults.Ended | None = None) -> None:
         "Keep how a case ended; `then` is the run after the fault was taken away."
