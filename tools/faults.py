@@ -342,8 +342,9 @@ def lines_of(file: Path) -> list[str]:
 def content(folder: Path) -> dict[str, list[str]]:
     "Every file of a run, ready to be compared; hidden files are what a killed write leaves."
     files = [f for f in sorted(folder.rglob("*")) if f.is_file()]
-    seen = [f for f in files if not f.name.startswith(".")]
-    return {str(f.relative_to(folder)): lines_of(f) for f in seen}
+    inside = {f: f.relative_to(folder) for f in files}
+    seen = [f for f, path in inside.items() if not any(x.startswith(".") for x in path.parts)]
+    return {str(inside[f]): lines_of(f) for f in seen}
 
 
 def first_difference(a: str, b: str) -> str:

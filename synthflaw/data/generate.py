@@ -23,7 +23,7 @@ from synthflaw.core import (
     write_text,
 )
 from .asking import formats_of, has_form
-from .engines import Engine, Reply, Request, make_requests, rows_of, sound
+from .engines import DAMAGED, Engine, Request, make_requests, reread, rows_of, sound
 from synthflaw.data.filter import (
     Filter,
     NoNearDuplicate,
@@ -35,7 +35,7 @@ from synthflaw.data.filter import (
     surprise,
 )
 from .formats import coverage, synthesize
-from ..hashes import is_intact, with_sum
+from ..hashes import with_sum
 from ..runs import RunFolder
 
 # %% ../../nbs/19_generate.ipynb #ac0230ef
@@ -154,17 +154,6 @@ def _corpus(documents: list[Document], leakage: list[str]) -> dict:
         "leakage": fingerprint(leakage),
     }
 
-# %% ../../nbs/19_generate.ipynb #84bb1153
-_DAMAGED = "its line has changed on the disk"
-
-
-def _recorded(row: dict) -> Reply:
-    "A reply as it stands in the file; one whose line has changed is an error."
-    if not is_intact(row):
-        return Reply(str(row.get("key")), "", False, _DAMAGED)
-    fields = {k: v for k, v in row.items() if k != "sum"}
-    return sound(Reply(**{**fields, "tokens": tuple(row["tokens"])}))
-
 # %% ../../nbs/19_generate.ipynb #6a7d4f48
 @dataclass
 class _Run:
@@ -184,7 +173,7 @@ class _Run:
         self.made = {"qa": [], "rejects": []}
         self.used = []  # requests, from the first on
         self.good = set()  # keys of those that gave a pair
-        recorded = [_recorded(r) for r in read_jsonl(self.replies.path)]
+        recorded = [reread(r) for r in read_jsonl(self.replies.path)]
         self.cache = {r.key: r for r in recorded}
         self.tokens = [sum(r.tokens[i] for r in recorded) for i in (0, 1)]
         self._forget_failures()
@@ -194,7 +183,7 @@ class _Run:
     def _forget_failures(self) -> None:
         "Ask again what failed in an earlier run, and make the files anew, unless it has enough."
         failed = [key for key, reply in self.cache.items() if reply.error is not None]
-        damaged = any(reply.error == _DAMAGED for reply in self.cache.values())
+        damaged = any(reply.error == DAMAGED for reply in self.cache.values())
         enough = self.n is not None and self.written["qa"] >= self.n
         if not failed or (enough and not damaged):
             return
