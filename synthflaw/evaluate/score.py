@@ -247,13 +247,12 @@ def _satisfied(rows, answers):
 def _over_groups(values):
     return bootstrap_cell(values, over="groups")
 
-# %% ../../nbs/63_score.ipynb #4550f69d
-def level_scores(
-    rows: Sequence[dict],  # rows of `make_levels`
-    answers: Sequence,  # one answer a prompt
+
+def level_cells(
+    hard: dict[tuple, float],  # (group, level) -> 1 where all constraints hold, else 0
+    soft: dict[tuple, float],  # (group, level) -> the share of them that hold
 ) -> dict[str, dict]:  # hsr_1 …, ssr_1 …, hsr, ssr (means over levels) and csl: cells over groups
-    "FollowBench's hard and soft satisfaction rate and consistent satisfaction level."
-    hard, soft = _satisfied(rows, answers)
+    "FollowBench's three rates from what was satisfied."
     groups = sorted({group for group, _ in hard})
     levels = sorted({level for _, level in hard})
     complete = len(hard) == len(groups) * len(levels)
@@ -269,6 +268,30 @@ def level_scores(
         failed = (i for i, level in enumerate(levels) if not hard[group, level])
         consistent.append(float(next(failed, len(levels))))
     return out | means | {"csl": _over_groups(consistent)}
+
+# %% ../../nbs/63_score.ipynb #4550f69d
+def level_scores(
+    rows: Sequence[dict],  # rows of `make_levels`
+    answers: Sequence,  # one answer a prompt
+) -> dict[str, dict]:  # hsr_1 …, ssr_1 …, hsr, ssr (means over levels) and csl: cells over groups
+    "FollowBench's hard and soft satisfaction rate and consistent satisfaction level."
+    return level_cells(*_satisfied(rows, answers))
+
+# %% ../../nbs/63_score.ipynb #a5ced002
+def asked_gain(
+    rows: Sequence[dict],  # prompts with constraints
+    asked: Sequence,  # answers to the prompts
+    bare: Sequence,  # answers to the same requests without their constraints
+) -> dict[str, dict]:  # "asked", "not_asked", and "gain", their difference: cells over prompts
+    "What asking for a constraint adds to how often answers keep it."
+    allowed = f"one for each of the {len(rows)} rows"
+    check(len(rows) == len(asked) == len(bare), "bare", f"{len(bare)} answers", allowed)
+    both = [
+        [float(verdict(row, *answer_of(answer))["strict"]) for row, answer in pairs]
+        for pairs in (zip(rows, asked, strict=True), zip(rows, bare, strict=True))
+    ]
+    gain = [a - b for a, b in zip(*both, strict=True)]
+    return {"asked": _cell(both[0]), "not_asked": _cell(both[1]), "gain": _cell(gain)}
 
 # %% ../../nbs/63_score.ipynb #e4db3b09
 def answer_prompts(
