@@ -18,6 +18,7 @@ from if_verifiable.common import strip_thinking
 from ..core import check, derive_seed, fingerprint, read_jsonl, write_jsonl
 from .families import FAMILIES
 from .judge import verdict
+from ..hashes import is_intact, with_sum
 from ..stats import bootstrap_cell
 
 # %% ../../nbs/63_score.ipynb #743aa4b3
@@ -309,7 +310,7 @@ def answer_prompts(
 # %% ../../nbs/63_score.ipynb #3a3182ce
 def _kept(row, generation, key, by):
     "An answer as it stands in the file."
-    return {
+    kept = {
         "key": key,
         "model": by,
         "id": row["id"],
@@ -319,6 +320,7 @@ def _kept(row, generation, key, by):
         "n_tokens": generation.n_tokens,
         "thinking": strip_thinking(generation.text) != generation.text.strip(),
     }
+    return with_sum(kept)
 
 
 def kept_answers(  # noqa: PLR0913
@@ -335,7 +337,8 @@ def kept_answers(  # noqa: PLR0913
     from synthflaw.lm.model import generate
 
     by = model_key(model, tokenizer)
-    done = {row["key"]: row for row in read_jsonl(file)} if file.exists() else {}
+    found = read_jsonl(file) if file.exists() else []
+    done = {row["key"]: row for row in found if is_intact(row)}  # a changed line is asked again
     keys = [fingerprint(by, row["id"], row["prompt"], max_new_tokens) for row in rows]
     todo = [(row, key) for row, key in zip(rows, keys, strict=True) if key not in done]
     for i in range(0, len(todo), batch_size):
