@@ -464,6 +464,6 @@ def test_programs_without_a_sandbox_are_refused_before_a_model_is_loaded(
 
     why = (None, "namespaces: unshare: Operation not permitted")
     monkeypatch.setattr(sandbox, "sandbox_means", lambda: why)
-    words = f"evaluate --model {tmp_path}/none --suite humaneval --n 2 --out {tmp_path}/o"
+    words = f"evaluate --model nano --suite humaneval --n 2 --out {tmp_path}/o"
     assert main(words.split()) == 3
     assert "unshare: Operation not permitted" in capsys.readouterr().err
