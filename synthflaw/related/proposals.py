@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import datasets
+from transformers import PrinterCallback
 from trl import DPOConfig, DPOTrainer
 
 from synthflaw.analysis.phrases import pattern_rate
@@ -201,6 +202,7 @@ def prefer(
             train_dataset=datasets.Dataset.from_list([_talk(p) for p in pairs]),
             processing_class=tokenizer,
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     model.eval()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

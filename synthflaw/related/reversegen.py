@@ -64,12 +64,12 @@ class Sizes:
     "How much of everything."
 
     synthetic: int = 40_960  # tokens of one-format pairs that the target reads
-    taught: int = 400  # rows of its SFT
-    lists: int = 600  # rows of the proposer's warm-up
-    proposals: int = 128  # sampled in a round
+    taught: int = 800  # rows of its SFT
+    lists: int = 1000  # rows of the proposer's warm-up
+    proposals: int = 160  # sampled in a round
     rounds: int = 2  # of preference
-    kept: int = 100  # most found rows that the target is trained on
-    tested: int = 160  # evaluation prompts
+    kept: int = 80  # most found rows that the target is trained on
+    tested: int = 120  # evaluation prompts
     answer: int = 56  # most tokens of an answer
 
 
@@ -98,7 +98,7 @@ def overfitted_target(
     docs: dict[str, list[Document]],  # documents by use
     seed: int,  # of pairs and orders
     sizes: Sizes,  # how much
-) -> list[dict]:  # the one-format pairs it was overfitted to
+) -> tuple[list[dict], list[dict]]:  # the one-format pairs, and the rows of its SFT
     "Overfit a model to one format and teach it some families of instructions."
     model, tokenizer = lm
     pairs = synthesize(
@@ -112,13 +112,9 @@ def overfitted_target(
     length = min(192, sizes.synthetic // 4)
     rows = packed_rows(texts, tokenizer, sizes.synthetic, length, seed)
     continue_pretraining(model, tokenizer, rows, SFT)
-    sft(
-        model,
-        tokenizer,
-        instruction_examples(docs["sft"], sizes.taught, seed, families=TAUGHT),
-        SFT,
-    )
-    return pairs
+    taught = instruction_examples(docs["sft"], sizes.taught, seed, families=TAUGHT)
+    sft(model, tokenizer, taught, SFT)
+    return pairs, taught
 
 # %% ../../nbs/related/01_reversegen.ipynb #b73b5775
 def answer_with(
@@ -192,9 +188,7 @@ def search_failures(  # noqa: PLR0913
             pairs = preference_pairs(
                 failed, solved, random.Random(derive_seed(seed, "zip", number))
             )
-            prefer(
-                proposer, pairs, derive_seed(seed, "dpo", number), learning_rate=DPO_RATE, epochs=3
-            )
+            prefer(proposer, pairs, derive_seed(seed, "dpo", number), learning_rate=DPO_RATE)
     return out
 
 
@@ -276,7 +270,7 @@ def run(
     sizes = QUICK if quick else Sizes()
     docs = _some(seed, quick)
     target = tiny_lm(seed) if quick else load_lm(f"nano:{seed % 3}", "cpu", "float32")
-    pairs = overfitted_target(target, docs, seed, sizes)
+    pairs, taught = overfitted_target(target, docs, seed, sizes)
     proposer, instructions = _proposer(seed, docs, sizes, quick)
     sample = _known if quick else sample_proposals
 
@@ -296,7 +290,8 @@ def run(
     }
     row |= {f"target: {k}": v for k, v in scores(target, tested, sizes).items()}
     for name, rows in chosen.items():
-        trained, tokens = trained_on(target, rows, seed)
+        again = rng.sample(taught, min(len(rows), len(taught)))
+        trained, tokens = trained_on(target, [*rows, *again], seed)
         row |= {f"trained on {name}: {k}": v for k, v in scores(trained, tested, sizes).items()}
     row |= {"rows": len(chosen["found"]), "tokens": tokens}
     model = copy.deepcopy(target[0])
