@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 import random
+import signal
+import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -196,3 +198,21 @@ def record_path(
 ) -> Path:  # a folder or file of what the package carries: weights, recorded rows
     "Where the package keeps its recorded data."
     return Path(find_spec("synthflaw").origin).parent.joinpath("records", *parts)
+
+# %% ../nbs/00_core.ipynb #90166025
+@contextmanager
+def interrupted_later():  # a list that holds a signal once one has come
+    "Keep Ctrl-C, and SIGTERM where it is handled, until the end of a block."
+    pressed, before = [], {}
+    if threading.current_thread() is threading.main_thread():
+        both = (signal.SIGINT, signal.SIGTERM)
+        before = {s: signal.getsignal(s) for s in both if callable(signal.getsignal(s))}
+    for s in before:
+        signal.signal(s, lambda number, _: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+    if pressed:
+        signal.raise_signal(pressed[0])

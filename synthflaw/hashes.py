@@ -7,7 +7,9 @@ __all__ = []
 
 # %% ../nbs/01b_hashes.ipynb #c69d07cf
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 # %% ../nbs/01b_hashes.ipynb #26b97e7b
 _KNOWN: dict[tuple, str] = {}  # place, size and times of a file -> hash of its content
@@ -69,3 +71,18 @@ def weights_hash(
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         total.update(flat.view(torch.uint8).numpy())
     return total.hexdigest()
+
+# %% ../nbs/01b_hashes.ipynb #4b70fa67
+def with_sum(
+    row: dict,  # of a file of JSON lines
+) -> dict:  # the same, with the field "sum"
+    "A row with the hash of its fields."
+    text = json.dumps({k: v for k, v in row.items() if k != "sum"}, sort_keys=True)
+    return {**row, "sum": hashlib.sha256(text.encode()).hexdigest()[:16]}
+
+
+def is_intact(
+    row: Any,  # as it was read
+) -> bool:  # False as well without a hash
+    "Whether a row is the one that was written."
+    return isinstance(row, dict) and row.get("sum") == with_sum(row)["sum"]

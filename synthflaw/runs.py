@@ -170,13 +170,15 @@ def read_manifest(
 # %% ../nbs/02_runs.ipynb #2f0e823c
 def _agreed(path: Path, said: dict, extend: bool) -> dict:
     "The manifest of a folder with what is said now, which must not contradict it."
-    old = read_manifest(path) if any(run_files(path)) else {}
+    old = read_manifest(path)
     versions = old.get("provenance", {}).get("versions", {})
     was = old | {"versions": versions} if versions else old
     now = said | {"versions": _versions()} if said else said  # who says nothing only looks
     if extend:
         now = {k: v for k, v in said.items() if k == "command"}
     differ = _differences(was, now)
+    if differ and not any(run_files(path)):
+        old, differ = {}, []  # nothing was made of it yet
     more = f", and {len(differ) - 5} more" if len(differ) > 5 else ""
     allowed = "an empty folder or one made with the same configuration; it differs in "
     check(not differ, "out", str(path), allowed + ", ".join(differ[:5]) + more)

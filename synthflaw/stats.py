@@ -198,6 +198,44 @@ def minimum_detectable_effect(
         high *= 2
     return sd / math.sqrt(n) * optimize.brentq(power_above, 0.0, high)
 
+# %% ../nbs/01_stats.ipynb #19e016ed
+def power_to_find(
+    effect: float,  # the true difference
+    sd: float,  # standard deviation of the differences
+    n: int,  # seeds of the study
+    level: float = 0.95,  # of the interval that must exclude 0
+) -> float:  # 1 - level for an effect of 0, up to 1
+    "The chance that a paired study of `n` seeds finds a true difference."
+    from scipy import special, stats
+
+    check(n >= 2, "n", n, "at least 2 seeds")
+    check(sd > 0, "sd", sd, "positive")
+    t = float(stats.t.ppf((1 + level) / 2, n - 1))
+    shift = effect * math.sqrt(n) / sd
+    return 1 - float(special.ncfdtr(1, n - 1, shift**2, t * t))
+
+
+def seeds_to_find(
+    effect: float,  # the true difference, not 0
+    sd: float,  # standard deviation of the differences
+    power: float = 0.8,  # chance to find it
+    most: int = 10_000,  # where the search ends
+) -> int | None:  # None: more than `most`
+    "The smallest number of seeds with which a paired study finds a true difference."
+    check(effect != 0, "effect", effect, "not 0")
+    low, high = 1, 2
+    while power_to_find(effect, sd, high) < power:
+        low, high = high, 2 * high
+        if low >= most:
+            return None
+    while high - low > 1:  # found with high, not with low
+        middle = (low + high) // 2
+        if power_to_find(effect, sd, middle) < power:
+            low = middle
+        else:
+            high = middle
+    return high if high <= most else None
+
 # %% ../nbs/01_stats.ipynb #88d74d35
 def mcnemar(
     a: Sequence[bool],  # followed or not, one a prompt

@@ -1,12 +1,12 @@
 """Do the records carry what the pages say?  python tools/claims.py [--effects]
 
-Both directions are looked at. Every decimal number in the prose of the home page, of README.md
-and of the answers (nbs/98_answers.ipynb) belongs to a sentence of SAID, whose numbers are filled
-in from the records here: a sentence that is not on its page word by word is one that the records
-do not give. Each sentence also names the differences it rests on and what they have to be after
-Holm's correction. And the other way round: a difference of the two recorded studies that stands
-after correction, and that no sentence names, is listed. Exit status 1 if anything is found;
---effects prints every difference with its p-values.
+Both directions are looked at. Every decimal number in the prose of the home page, of README.md,
+of the tables (nbs/98b_numbers.ipynb) and of the answers (nbs/98_answers.ipynb) belongs to a
+sentence of SAID, whose numbers are filled in from the records here: a sentence that is not on its
+page word by word is one that the records do not give. Each sentence also names the differences it
+rests on and what they have to be after Holm's correction. And the other way round: a difference
+of the two recorded studies that stands after correction, and that no sentence names, is listed.
+Exit status 1 if anything is found; --effects prints every difference with its p-values.
 """
 
 import json
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "synthflaw" / "records" / "study"
 STUDIES = {"smollm": "smollm.json", "nano": "five.json"}
 INDEX, README, ANSWERS = "nbs/index.ipynb", "README.md", "nbs/98_answers.ipynb"
+TABLES = "nbs/98b_numbers.ipynb"
 MEASURES = {
     "following": ("if_strict", "-Chat"),
     "pattern before": ("pattern_rate", ""),
@@ -112,7 +113,17 @@ def value(key: str) -> dict | str:
         if "|" in rest:
             return bounded(paired_contrast(*(found[m] for m in rest.split("|"))))
         return f"{min(found[rest]):.0%} and {max(found[rest]):.0%}"
+    if kind == "repairs":
+        arm, stage, metric = rest.split("|")
+        return _repaired(arm, stage, metric)
     return ANYTHING[key]()
+
+
+def _repaired(arm: str, stage: str, metric: str) -> str:
+    "A share of a recorded repair on seed 0, in percent, or a probability."
+    row = next(r for r in rows("repairs") if r["arm"] == arm and r["seed"] == 0)
+    found = row[stage]["cells"][metric]["value"]
+    return f"{found:.0%}" if metric in ("habits", "degenerate") else f"{found:.2f}"
 
 
 def _cost(name: str) -> str:
@@ -202,16 +213,25 @@ def both(measure: str, contrasts: str, wanted: str) -> tuple:
 
 
 NO_DROP = tuple((size, "following", "drop", "0") for size in STUDIES)
+REPAIRED = (
+    "the damaged model shows the template in {repairs|SynthLM|before_sft|habits} of its answers, "
+    "and two repairs leave it in none of 120"
+)
 HOME = (
     Said("", FRONT, HELD + OUT + NO_DROP),
-    Said("", "The repaired nano model stays {nano|pairs|NaturalLM|UnlearnLM:2} nats below"),
-    Said("", "which reads {natural share} of the expensive control's natural tokens"),
-    Said("", "Five alike seeds leave room for up to {five alike} of others that differ"),
-    Said("", "between {opening|UnlearnLM} of the repaired model's answers"),
-    Said("", "is {room} above the best constant answer in the mean of the seeds"),
+    Said("", REPAIRED),
+)
+NUMBERS_PAGE = (
+    Said(TABLES, FRONT, HELD + OUT + NO_DROP),
+    Said(TABLES, "The repaired nano model stays {nano|pairs|NaturalLM|UnlearnLM:2} nats below"),
+    Said(TABLES, "which reads {natural share} of the expensive control's natural tokens"),
+    Said(TABLES, "Five alike seeds leave room for up to {five alike} of others that differ"),
+    Said(TABLES, "between {opening|UnlearnLM} of the repaired model's answers"),
+    Said(TABLES, "is {room} above the best constant answer in the mean of the seeds"),
 )
 SAID = (
     *(s._replace(page=page) for s in HOME for page in (INDEX, README)),
+    *NUMBERS_PAGE,
     Said(
         ANSWERS,
         "by {smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 and by "

@@ -12,7 +12,7 @@ import numpy as np
 from openTSNE import TSNE
 
 from .grams import as_chars, encode_ids
-from ..core import Document, check, text_of
+from ..core import Document, check, interrupted_later, text_of
 from ..lm.logprob import evaluating, length_batches, pad_batch
 from ..page import KIND_COLORS
 from ..stats import seed_cell
@@ -234,14 +234,16 @@ def tsne(
     x = np.asarray(x, np.float64)
     check(x.ndim == 2 and len(x) >= 8, "x", x.shape, "a matrix with at least 8 rows")
     x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)
-    mapped = TSNE(
-        perplexity=min(perplexity, (len(x) - 1) / 3),
-        initialization="pca",
-        neighbors="exact",
-        negative_gradient_method="bh",
-        n_jobs=1,
-        random_state=seed,
-    ).fit(x)
+    with interrupted_later() as pressed:  # within openTSNE it would be a segmentation fault
+        mapped = TSNE(
+            perplexity=min(perplexity, (len(x) - 1) / 3),
+            initialization="pca",
+            neighbors="exact",
+            negative_gradient_method="bh",
+            n_jobs=1,
+            random_state=seed,
+            callbacks=lambda *_: bool(pressed),
+        ).fit(x)
     return np.asarray(mapped)
 
 # %% ../../nbs/28_embedding.ipynb #ecdee2a4

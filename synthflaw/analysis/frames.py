@@ -360,6 +360,8 @@ def language(
 ) -> Language:
     "Count words and where they stand in natural texts."
     V, rows = len(words), [row for row in natural if len(row)]
+    if not rows:  # not one natural text has a word
+        return Language(words, *np.zeros((3, V)))
     counts = np.bincount(np.concatenate(rows), minlength=V)
     first = np.bincount([row[0] for row in rows], minlength=V)
     last = np.bincount([row[-1] for row in rows], minlength=V)

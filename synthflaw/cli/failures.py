@@ -57,12 +57,19 @@ def _raised_here(e: BaseException) -> bool:
     return name.partition(".")[0] == "synthflaw"
 
 
+def _half_written(e: BaseException) -> bool:
+    "Did torch fail to write a file? It says so in words of its own, and not as an OSError."
+    return isinstance(e, RuntimeError) and "inline_container" in str(e)
+
+
 def _foreseen(e: BaseException) -> bool:
     "Is it about what the command was given?"
     if isinstance(e, ImportError):
         return (e.name or "").partition(".")[0] in EXTRAS or e.name is None and _raised_here(e)
     library = type(e).__module__.partition(".")[0]
     if isinstance(e, _SYSTEM) or library in _READERS or type(e).__name__ == "OutOfMemoryError":
+        return True
+    if _half_written(e):
         return True
     ours = isinstance(e, (ValueError, RuntimeError)) and _raised_here(e)
     worker = isinstance(e, RuntimeError) and e.__cause__ is not None
@@ -137,6 +144,8 @@ def line_of(
         said = f"the package {module} is not installed: {EXTRAS[module]}"
     elif type(e).__name__ == "OutOfMemoryError":
         said = "the memory of the accelerator is full: try a smaller batch, or --device cpu"
+    elif _half_written(e):
+        said = "a checkpoint could not be written whole: no space is left on the device, it seems"
     elif isinstance(e, MemoryError):
         said = f"memory is full: try less text, or a smaller batch {e}"
     elif isinstance(e, OSError) and e.strerror:

@@ -10,6 +10,7 @@ import sys
 
 from .options import option, out_option, parse_changes
 from ..related.frame import NAMES, load_system, run_system
+from ..words import PAIR_COUNT, one_of
 
 # %% ../../nbs/cli/12b_related.ipynb #12df047d
 def add_related(
@@ -17,11 +18,12 @@ def add_related(
 ) -> None:
     "Add `synthflaw related`."
     p = sub.add_parser("related", help="run a related system: other ways to use synthetic data")
-    p.add_argument("name", choices=NAMES, help="which system")
+    which = f"which system: {', '.join(NAMES)}"
+    p.add_argument("name", metavar="NAME", type=one_of(*NAMES), help=which)
     out_option(p, "gets results.json, figure.png and index.html; finished seeds in it are kept")
     option(p, "--quick", None, "the twin in seconds, whose numbers say nothing")
     seeds = "number of seeds, at least 2 (default: 5, or 2 with --quick)"
-    option(p, "--seeds", "N", seeds, int)
+    option(p, "--seeds", "N", seeds, PAIR_COUNT)
     changes = "options of the system, e.g. rows=my.csv for epic"
     option(p, "--set", "KEY=VALUE", changes, default=[], nargs="+")
 

@@ -45,7 +45,7 @@ _METHODS = (
     "unlearn",
 )  # of --method
 
-
+# %% ../../nbs/cli/09_repair.ipynb #72c8aa26
 def _share(word: str) -> str:
     "Type of `--share`: a number from 0 to 1, or words that say more."
     return word if ".." in word or "=" in word else str(SHARE(word))
@@ -78,7 +78,7 @@ def _repair_options(p):
     four = "the model in 4 bits, through bitsandbytes on a GPU; needs --lora and a --method"
     option(part, "--four-bit", None, four)
 
-
+# %% ../../nbs/cli/09_repair.ipynb #ed00550c
 def _unlearn_options(p):
     "How the format is unlearned where the method is unlearn."
     g = p.add_argument_group("unlearning (--method unlearn)")

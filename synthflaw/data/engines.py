@@ -18,6 +18,7 @@ from ..core import Document, check, derive_seed, fingerprint
 from .asking import BEGIN, Chunk, ask, chunk_document, parse_reply
 from .facts import extract_facts
 from .formats import qa_pair
+from ..hashes import is_intact
 
 # %% ../../nbs/17_engines.ipynb #96a81b1b
 @dataclass(frozen=True)
@@ -57,6 +58,19 @@ def sound(
         except UnicodeEncodeError as e:
             what = f"the content holds half a character, {reply.text[e.start]!a}, at {e.start}"
     return reply if what is None else replace(reply, text="", finished=False, error=what)
+
+# %% ../../nbs/17_engines.ipynb #778e9d10
+DAMAGED = "its line has changed on the disk"
+
+
+def reread(
+    row: dict,  # a line of a file of replies, with its hash
+) -> Reply:  # one whose line has changed is an error
+    "A reply as it stands in a file."
+    if not is_intact(row):
+        return Reply(str(row.get("key")), "", False, DAMAGED)
+    fields = {k: v for k, v in row.items() if k != "sum"}
+    return sound(Reply(**{**fields, "tokens": tuple(row["tokens"])}))
 
 # %% ../../nbs/17_engines.ipynb #2ef006ae
 class Engine(Protocol):

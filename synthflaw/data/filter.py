@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..core import as_text, check
+from ..core import as_text, check, interrupted_later
 
 # %% ../../nbs/14_filter.ipynb #432cbcb5
 _UNIT = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[぀-ヿ一-鿿]")
@@ -139,7 +139,8 @@ def in_language(
     from langdetect.detector_factory import init_factory
 
     DetectorFactory.seed = 0
-    init_factory()  # a second now, and not while replies are waiting
+    with interrupted_later():  # langdetect would take Ctrl-C for a damaged profile
+        init_factory()  # a second now, and not while replies are waiting
     known = sorted(profile.name for profile in Path(PROFILES_DIRECTORY).iterdir())
     check(language in known, "language", language, f"one of {', '.join(known)}")
 

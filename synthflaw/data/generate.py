@@ -23,7 +23,7 @@ from synthflaw.core import (
     write_text,
 )
 from .asking import formats_of, has_form
-from .engines import Engine, Reply, Request, make_requests, rows_of, sound
+from .engines import DAMAGED, Engine, Request, make_requests, reread, rows_of, sound
 from synthflaw.data.filter import (
     Filter,
     NoNearDuplicate,
@@ -35,6 +35,7 @@ from synthflaw.data.filter import (
     surprise,
 )
 from .formats import coverage, synthesize
+from ..hashes import with_sum
 from ..runs import RunFolder
 
 # %% ../../nbs/19_generate.ipynb #ac0230ef
@@ -153,12 +154,7 @@ def _corpus(documents: list[Document], leakage: list[str]) -> dict:
         "leakage": fingerprint(leakage),
     }
 
-# %% ../../nbs/19_generate.ipynb #d5b3f637
-def _recorded(row: dict) -> Reply:
-    "A reply as it stands in the file."
-    return sound(Reply(**{**row, "tokens": tuple(row["tokens"])}))
-
-
+# %% ../../nbs/19_generate.ipynb #6a7d4f48
 @dataclass
 class _Run:
     "The state of a run: what was answered, how far that was used, and what was made of it."
@@ -177,7 +173,7 @@ class _Run:
         self.made = {"qa": [], "rejects": []}
         self.used = []  # requests, from the first on
         self.good = set()  # keys of those that gave a pair
-        recorded = [_recorded(r) for r in read_jsonl(self.replies.path)]
+        recorded = [reread(r) for r in read_jsonl(self.replies.path)]
         self.cache = {r.key: r for r in recorded}
         self.tokens = [sum(r.tokens[i] for r in recorded) for i in (0, 1)]
         self._forget_failures()
@@ -187,7 +183,9 @@ class _Run:
     def _forget_failures(self) -> None:
         "Ask again what failed in an earlier run, and make the files anew, unless it has enough."
         failed = [key for key, reply in self.cache.items() if reply.error is not None]
-        if not failed or (self.n is not None and self.written["qa"] >= self.n):
+        damaged = any(reply.error == DAMAGED for reply in self.cache.values())
+        enough = self.n is not None and self.written["qa"] >= self.n
+        if not failed or (enough and not damaged):
             return
         for key in failed:
             del self.cache[key]
@@ -255,7 +253,7 @@ class _Resumable(_Run):
                 reply = sound(reply)
                 self.cache[reply.key] = reply
                 self.tokens = [a + b for a, b in zip(self.tokens, reply.tokens, strict=True)]
-                self.replies.append([asdict(reply)])
+                self.replies.append([with_sum(asdict(reply))])
             self.catch_up()
             if self.full():
                 break

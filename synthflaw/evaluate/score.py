@@ -18,6 +18,7 @@ from if_verifiable.common import strip_thinking
 from ..core import check, derive_seed, fingerprint, read_jsonl, write_jsonl
 from .families import FAMILIES
 from .judge import verdict
+from ..hashes import is_intact, with_sum
 from ..stats import bootstrap_cell
 
 # %% ../../nbs/63_score.ipynb #743aa4b3
@@ -246,13 +247,12 @@ def _satisfied(rows, answers):
 def _over_groups(values):
     return bootstrap_cell(values, over="groups")
 
-# %% ../../nbs/63_score.ipynb #4550f69d
-def level_scores(
-    rows: Sequence[dict],  # rows of `make_levels`
-    answers: Sequence,  # one answer a prompt
+
+def level_cells(
+    hard: dict[tuple, float],  # (group, level) -> 1 where all constraints hold, else 0
+    soft: dict[tuple, float],  # (group, level) -> the share of them that hold
 ) -> dict[str, dict]:  # hsr_1 …, ssr_1 …, hsr, ssr (means over levels) and csl: cells over groups
-    "FollowBench's hard and soft satisfaction rate and consistent satisfaction level."
-    hard, soft = _satisfied(rows, answers)
+    "FollowBench's three rates from what was satisfied."
     groups = sorted({group for group, _ in hard})
     levels = sorted({level for _, level in hard})
     complete = len(hard) == len(groups) * len(levels)
@@ -268,6 +268,30 @@ def level_scores(
         failed = (i for i, level in enumerate(levels) if not hard[group, level])
         consistent.append(float(next(failed, len(levels))))
     return out | means | {"csl": _over_groups(consistent)}
+
+# %% ../../nbs/63_score.ipynb #4550f69d
+def level_scores(
+    rows: Sequence[dict],  # rows of `make_levels`
+    answers: Sequence,  # one answer a prompt
+) -> dict[str, dict]:  # hsr_1 …, ssr_1 …, hsr, ssr (means over levels) and csl: cells over groups
+    "FollowBench's hard and soft satisfaction rate and consistent satisfaction level."
+    return level_cells(*_satisfied(rows, answers))
+
+# %% ../../nbs/63_score.ipynb #a5ced002
+def asked_gain(
+    rows: Sequence[dict],  # prompts with constraints
+    asked: Sequence,  # answers to the prompts
+    bare: Sequence,  # answers to the same requests without their constraints
+) -> dict[str, dict]:  # "asked", "not_asked", and "gain", their difference: cells over prompts
+    "What asking for a constraint adds to how often answers keep it."
+    allowed = f"one for each of the {len(rows)} rows"
+    check(len(rows) == len(asked) == len(bare), "bare", f"{len(bare)} answers", allowed)
+    both = [
+        [float(verdict(row, *answer_of(answer))["strict"]) for row, answer in pairs]
+        for pairs in (zip(rows, asked, strict=True), zip(rows, bare, strict=True))
+    ]
+    gain = [a - b for a, b in zip(*both, strict=True)]
+    return {"asked": _cell(both[0]), "not_asked": _cell(both[1]), "gain": _cell(gain)}
 
 # %% ../../nbs/63_score.ipynb #e4db3b09
 def answer_prompts(
@@ -286,7 +310,7 @@ def answer_prompts(
 # %% ../../nbs/63_score.ipynb #3a3182ce
 def _kept(row, generation, key, by):
     "An answer as it stands in the file."
-    return {
+    kept = {
         "key": key,
         "model": by,
         "id": row["id"],
@@ -296,6 +320,7 @@ def _kept(row, generation, key, by):
         "n_tokens": generation.n_tokens,
         "thinking": strip_thinking(generation.text) != generation.text.strip(),
     }
+    return with_sum(kept)
 
 
 def kept_answers(  # noqa: PLR0913
@@ -312,7 +337,8 @@ def kept_answers(  # noqa: PLR0913
     from synthflaw.lm.model import generate
 
     by = model_key(model, tokenizer)
-    done = {row["key"]: row for row in read_jsonl(file)} if file.exists() else {}
+    found = read_jsonl(file) if file.exists() else []
+    done = {row["key"]: row for row in found if is_intact(row)}  # a changed line is asked again
     keys = [fingerprint(by, row["id"], row["prompt"], max_new_tokens) for row in rows]
     todo = [(row, key) for row, key in zip(rows, keys, strict=True) if key not in done]
     for i in range(0, len(todo), batch_size):

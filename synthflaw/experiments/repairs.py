@@ -34,8 +34,7 @@ ARMS = {
     "ftpo": ("ftpo", {}),
     "sft": ("sft", {}),
     "negate": ("negate", {}),
-    "forget": ("forget", {}),
-    "forget, floor .1": ("forget", {"floor": 0.1}),
+    "forget": ("forget", {"floor": 0.25}),
     "forget, longer": ("forget", {"steps": 48, "floor": 0.1}),
     "forget, then SFT": ("forget", {"sft": "last"}),
     "forget, no SFT": ("forget", {"sft": "none"}),
@@ -91,43 +90,45 @@ class Clinic:
         theirs = self.theirs[sft]
         return {k: read_panel(self.exam, seen[k], theirs[k], self.natural) for k in seen}
 
-    def treated(self, arm: str) -> dict:
-        "Treat the damaged model; tokens and seconds."
-        self.patient.reset()
-        method, changes = ARMS[arm]
-        if method == "unlearn":
-            settings = repair_settings(self.patient.preset, self.seed, chunk=256, **changes)
-            kit = replace(self.kit, unlearn=settings)
-        elif method == "interpolate":
-            kit = replace(self.kit, **changes)
-        else:
-            kit = replace(self.kit, restore=self.restore | changes)
-        done = treat(self.patient.model, method, kit)
-        return {"tokens": done.tokens, "seconds": round(done.seconds, 1)}
+# %% ../../nbs/experiments/08_repairs.ipynb #67b86de0
+def treated(clinic: Clinic, arm: str) -> dict:
+    "Treat the damaged model; tokens and seconds."
+    clinic.patient.reset()
+    method, changes = ARMS[arm]
+    if method == "unlearn":
+        settings = repair_settings(clinic.patient.preset, clinic.seed, chunk=256, **changes)
+        kit = replace(clinic.kit, unlearn=settings)
+    elif method == "interpolate":
+        kit = replace(clinic.kit, **changes)
+    else:
+        kit = replace(clinic.kit, restore=clinic.restore | changes)
+    done = treat(clinic.patient.model, method, kit)
+    return {"tokens": done.tokens, "seconds": round(done.seconds, 1)}
 
-    def row(self, arm: str) -> dict:
-        "An arm: its cost, both panels, whether each is accepted, and some answers."
-        cost, beside = {"tokens": 0, "seconds": 0.0}, "first" if arm in TAUGHT else "none"
-        if arm == "SynthLM":
-            now = self.start
-        elif arm == "BaseLM":
-            now = self.read(self.theirs["none"])  # rolled back, it is the reference itself
-        else:
-            cost = self.treated(arm)
-            now = self.panels(self.patient.model, beside)
-        row, folder = dict(cost), self.answers / f"seed-{self.seed}"
-        for stage, panel in now.items():
-            said = [{"answer": a.text, "finished": a.finished} for a in panel.seen["answers"]]
-            write_jsonl(folder / f"{arm}-{stage}.jsonl", said)
-            decision = accepted(self.start[stage], panel)
-            row[stage] = {
-                "accepted": decision["accepted"],
-                "reasons": decision["reasons"],
-                "cells": cells(panel),
-                "phrases": panel.phrases[:8],
-                "answers": [a.text for a in panel.seen["answers"][:8]],
-            }
-        return row | {"prompts": self.exam.prompts[:8]}
+
+def repair_row(clinic: Clinic, arm: str) -> dict:
+    "An arm: its cost, both panels, whether each is accepted, and some answers."
+    cost, beside = {"tokens": 0, "seconds": 0.0}, "first" if arm in TAUGHT else "none"
+    if arm == "SynthLM":
+        now = clinic.start
+    elif arm == "BaseLM":
+        now = clinic.read(clinic.theirs["none"])  # rolled back, it is the reference itself
+    else:
+        cost = treated(clinic, arm)
+        now = clinic.panels(clinic.patient.model, beside)
+    row, folder = dict(cost), clinic.answers / f"seed-{clinic.seed}"
+    for stage, panel in now.items():
+        said = [{"answer": a.text, "finished": a.finished} for a in panel.seen["answers"]]
+        write_jsonl(folder / f"{arm}-{stage}.jsonl", said)
+        decision = accepted(clinic.start[stage], panel)
+        row[stage] = {
+            "accepted": decision["accepted"],
+            "reasons": decision["reasons"],
+            "cells": cells(panel),
+            "phrases": panel.phrases[:8],
+            "answers": [a.text for a in panel.seen["answers"][:8]],
+        }
+    return row | {"prompts": clinic.exam.prompts[:8]}
 
 
 def cells(panel) -> dict:  # metric -> value, ci95 and what the reference has
@@ -167,7 +168,4 @@ def compare_repairs(  # noqa: PLR0913
             own_texts(run, seed, preset, texts(seed))
         return Clinic(Path(run), seed, preset, asked or {}, restore or {})
 
-    def row(clinic, arm):
-        return clinic.row(arm)
-
-    return run_arms(arms, seeds, row, Path(run) / "repairs.jsonl", prepare, show)
+    return run_arms(arms, seeds, repair_row, Path(run) / "repairs.jsonl", prepare, show)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..core import check
 from ..page import MODELS
 from ..stats import show_cell
-from .summary import CONTRASTS, bounded, hidden_contrasts
+from .summary import CONTRASTS, bounded, corrected_contrasts, power_text
 
 # %% ../../nbs/75_claims.ipynb #2c796de7
 CLEAR = ("found", "reversed")  # standings whose interval excludes 0
@@ -166,17 +166,19 @@ def _sentence(claim: Claim, cell: dict | None, models: list[str]) -> str:
     kind, shown = f"{cell['ci_kind']}, n = {cell['n']}", show_cell(bounded(cell))
     if claim.table == "hidden_contrasts":
         shown = f"{show_cell(cell, 2)} nats a token of plain text"
-        if cell["p"] is not None:
-            kind += f", p {cell['p']:.2g}, {cell['p_holm']:.2g} corrected for {cell['of']}"
+    if cell.get("p") is not None:
+        after = f", {cell['p_holm']:.2g} corrected for {cell['of']}"
+        kind += f", p {cell['p']:.2g}{after if cell['of'] > 1 else ''}"
     pair = " − ".join(m.removesuffix("-Chat") for m in models)
-    return f"{words} ({pair}: {shown}, {kind})."
+    power = f" {power_text(cell)}." if s == "not found" and power_text(cell) else ""
+    return f"{words} ({pair}: {shown}, {kind}).{power}"
 
 
 def verdicts(
     results: dict,  # content of results.json
 ) -> list[dict]:  # {"name", "question", "standing", "sentence", "cell", "models", "means"}
     "The findings of a study in words, computed from its contrasts."
-    out, tables = [], {"hidden_contrasts": hidden_contrasts(results)} | results
+    out, tables = [], corrected_contrasts(results)
     for claim in CLAIMS:
         contrasts = tables.get(claim.table, {})
         before = claim.contrast.endswith("_before_sft")
@@ -368,10 +370,8 @@ def _width_caveats(said: list[dict]) -> list[str]:
     "What intervals that are wide, or have no width, cannot say."
     out = []
     for v in said:
-        if v["name"] == "drop" and v["standing"] == "not found":
-            hidden = max(map(abs, v["cell"]["ci95"]))
-            if hidden:
-                out.append(f"A change in following of up to {hidden:.2f} may have gone unnoticed.")
+        if v["name"] == "drop" and v["standing"] == "not found" and power_text(v["cell"]):
+            out.append(f"In following {power_text(v['cell'])}; a smaller one may hide.")
     cells = [v["cell"] for v in said if v["standing"] != "not decided"]
     still = [c for c in cells if c["ci95"][0] == c["ci95"][1]]
     if still:

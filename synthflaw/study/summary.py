@@ -138,16 +138,41 @@ def nats_between(
     return paired_contrast(a, b)
 
 
+def named_before(
+    results: dict,  # content of results.json
+    measure: str,  # following, template or hidden format
+    question: str,  # of `QUESTIONS`
+) -> str | None:  # None where the preset of the run named none
+    "The contrast that answers a question, as the preset had it before the run."
+    preset = ((results.get("provenance") or {}).get("config") or {}).get("preset") or {}
+    return (preset.get("primary") or {}).get(f"{measure}, {question}")
+
+
 def hidden_contrasts(
     results: dict,  # content of results.json
 ) -> dict[str, dict]:  # contrast -> corrected cell, in nats a token; those that were measured
     "What the -Chat models keep of the format, read from the likelihood of held-out pairs."
-    preset = ((results.get("provenance") or {}).get("config") or {}).get("preset") or {}
-    primary, out = preset.get("primary") or {}, {}
+    out = {}
     for question, pairs in QUESTIONS.items():
         cells = {n: nats_between(results, f"{a}-Chat", f"{b}-Chat") for n, (a, b) in pairs.items()}
         known = {n: c for n, c in cells.items() if c}
-        out |= corrected(known, primary.get(f"hidden format, {question}"))
+        out |= corrected(known, named_before(results, "hidden format", question))
+    return out
+
+# %% ../../nbs/72_summary.ipynb #fb703ab3
+def corrected_contrasts(
+    results: dict,  # content of results.json
+) -> dict[str, dict]:  # table -> contrast -> cell; those of a question with p-values
+    "The tables of contrasts, corrected within a question, before SFT and after it."
+    out = {"hidden_contrasts": results.get("hidden_contrasts") or hidden_contrasts(results)}
+    for table, measure in (("contrasts", "following"), ("pattern_contrasts", "template")):
+        cells = out[table] = dict(results.get(table) or {})
+        for question, pairs in QUESTIONS.items():
+            primary = named_before(results, measure, question)
+            for ending in ("", "_before_sft"):
+                names = [n + ending for n in pairs]
+                known = {n: cells[n] for n in names if (cells.get(n) or {}).get("values")}
+                cells |= corrected(known, primary if not ending else None)
     return out
 
 # %% ../../nbs/72_summary.ipynb #95b27d84
@@ -171,6 +196,17 @@ def smallest_effect(
     effect = minimum_detectable_effect(values, n)
     ends = [float(np.sqrt((n - 1) / stats.chi2.ppf(q, n - 1))) for q in (0.975, 0.025)]
     return [effect, *(effect * end for end in ends)]
+
+
+def power_text(
+    cell: dict,  # of a difference, with its values
+) -> str:  # "" where nothing varies
+    "What a study like this one would have found, for a difference that was not found."
+    found = smallest_effect(cell.get("values") or [])
+    if found is None:
+        return ""
+    effect, low, high = (f"{v:.2g}" for v in found)
+    return f"80% of such studies find a true difference of {effect} [{low}, {high}]"
 
 # %% ../../nbs/72_summary.ipynb #fde86dd5
 def counted_families(

@@ -437,6 +437,8 @@ SPECIAL += [
 
 # %% ../../nbs/tests/test_bad_input.ipynb #7a3a40b1
 SPECIAL += [
+    Case("an unknown system", "related epik --out DIR/out", 2),
+    Case("one seed", "related epic --seeds 1 --out DIR/out", 2),
     Case("an unknown format", f"{BASES['synthesize']} --formats fancy", 3),
     Case(
         "a template without {{ text }}",

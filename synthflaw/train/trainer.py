@@ -60,7 +60,7 @@ FIXED = {
     "report_to": "none",
     "disable_tqdm": True,
     "packing": False,
-    "save_total_limit": 1,
+    "save_total_limit": None,
     "dataloader_pin_memory": False,
 }  # options of TRL that no setting changes
 

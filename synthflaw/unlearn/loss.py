@@ -52,6 +52,25 @@ def log1mexp(
 # %% ../../nbs/50_loss.ipynb #c2c60201
 LOGP_MIN = -1e4  # so that 0 · log 0 is 0
 
+
+class _Floor(torch.autograd.Function):
+    "Lift what is below the floor; the gradient passes as it came."
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clamp(min=LOGP_MIN)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def floored(
+    logps: Tensor,  # log-probabilities of any shape, -inf among them
+) -> Tensor:  # finite
+    "Log-probabilities, none below -10,000; what is lifted is still pushed as its formula says."
+    return _Floor.apply(logps)
+
 # %% ../../nbs/50_loss.ipynb #e5e57cfb
 def checked_logps(
     logps: Tensor,  # (B, T) log-probabilities
@@ -99,12 +118,13 @@ def _distributions(logits, ref_logits, mask) -> tuple[Tensor, Tensor]:
     wanted = f"of the shape of the positions, {tuple(positions)}"
     check(mask.shape == positions, "mask", tuple(mask.shape), wanted)
     both = (z[mask.bool()] for z in (logits, ref_logits.detach()))
-    return tuple((z if z.dtype == torch.float64 else z.float()).log_softmax(-1) for z in both)
+    wide = (z if z.dtype == torch.float64 else z.float() for z in both)
+    return tuple(floored(z.log_softmax(-1)) for z in wide)
 
 
 def _relative(a, b):
     "Sum of exp(a)·(a - b) over the vocabulary (N,); 0 where exp(a) is 0."
-    return (a.exp() * torch.where(a > -float("inf"), a - b, 0.0)).sum(-1)
+    return (a.exp() * (a - b)).sum(-1)
 
 # %% ../../nbs/50_loss.ipynb #d96d3592
 def kl_to_ref(

@@ -22,6 +22,7 @@ from synthflaw.unlearn.loss import (
     LOGP_MIN,
     bounded_forgetting_loss,
     checked_logps,
+    floored,
     log1mexp,
     masked_mean,
 )
@@ -268,7 +269,7 @@ class CEU(Objective):
     def term(self, batch: ForgetBatch) -> Tensor:
         z = _wide(batch.logits)  # (N, V)
         own = z.detach().scatter(-1, batch.labels[:, None], -float("inf")).softmax(-1)
-        return masked_mean(-(own * z.log_softmax(-1)).sum(-1), n=batch.n)
+        return masked_mean(-(own * floored(z.log_softmax(-1))).sum(-1), n=batch.n)
 
 
 def _wide(z):
@@ -288,7 +289,8 @@ class UNDIAL(Objective):
         teacher = _wide(batch.ref_logits.detach())  # (N, V)
         lower = torch.full_like(teacher[:, :1], -float(self.beta))
         target = teacher.scatter_add(-1, batch.labels[:, None], lower).softmax(-1)  # (N, V)
-        return masked_mean(-(target * _wide(batch.logits).log_softmax(-1)).sum(-1), n=batch.n)
+        now = floored(_wide(batch.logits).log_softmax(-1))  # (N, V)
+        return masked_mean(-(target * now).sum(-1), n=batch.n)
 
 # %% ../../nbs/51_objectives.ipynb #4f0a619a
 @register("jensun")

@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/53_reference.ipynb #0bff436a
 import math
+import os
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -85,6 +86,9 @@ def _empty(shape, dtype, file):
     "A tensor in memory, or mapped to a file."
     if file is None:
         return torch.empty(shape, dtype=dtype)
+    with open(file, "wb") as f:
+        if hasattr(os, "posix_fallocate"):  # on a full disk an error here, not a SIGBUS later
+            os.posix_fallocate(f.fileno(), 0, max(1, math.prod(shape) * dtype.itemsize))
     return torch.from_file(str(file), True, math.prod(shape), dtype=dtype).view(shape)
 
 # %% ../../nbs/53_reference.ipynb #a985a285

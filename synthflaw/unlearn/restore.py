@@ -110,8 +110,8 @@ class RestoreSettings:
 
 # %% ../../nbs/57_restore.ipynb #ca9bed05
 def forgetting_settings(**changes) -> RestoreSettings:
-    "Without a reference: SFT first, then format tokens down to a probability of a quarter."
-    return RestoreSettings(**{"objective": "capped", "floor": 0.25, "sft": "first"} | changes)
+    "Without a reference: SFT first, then format tokens down to a probability of a tenth."
+    return RestoreSettings(**{"objective": "capped", "floor": 0.1, "sft": "first"} | changes)
 
 # %% ../../nbs/57_restore.ipynb #8e4fc60e
 PAD, FORMAT, CONTENT, CHAT = -1, 1, 2, 3  # what a token counts as

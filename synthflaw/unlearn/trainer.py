@@ -48,10 +48,11 @@ def _sides(batch: dict) -> tuple[Tensor, Tensor]:
 # %% ../../nbs/54_trainer.ipynb #c9121609
 def row_segments(
     input_ids: Tensor,  # (B, T) packed rows
-    eos: int,  # closes a text
+    eos: int | None,  # closes a text; None: a row is one text
 ) -> Tensor:  # (B, T) number of the text that the token *after* each position belongs to
     "Which text is written on at each position of packed rows; numbers differ between rows."
-    closed = (input_ids == eos).cumsum(1)  # (B, T) texts closed so far
+    ends = torch.zeros_like(input_ids) if eos is None else input_ids == eos
+    closed = ends.cumsum(1)  # (B, T) texts closed so far
     return closed + input_ids.shape[1] * torch.arange(len(closed), device=closed.device)[:, None]
 
 
@@ -59,13 +60,23 @@ def count_sequences(batch: dict, eos: int) -> int:
     "Texts with something to forget in a batch."
     return len(labelled(row_segments(batch["input_ids"], eos), _sides(batch)[0])[0].unique())
 
+
+def places(
+    segments: Tensor,  # (N,) number of the text that each token belongs to, in order
+) -> Tensor:  # (N,) 0, 1, … and 0 again where another text begins
+    "The place of each token among those of its text."
+    index = torch.arange(len(segments), device=segments.device)
+    begins = torch.ones_like(segments, dtype=torch.bool)
+    begins[1:] = segments[1:] != segments[:-1]
+    return index - index.masked_fill(~begins, 0).cummax(0).values
+
 # %% ../../nbs/54_trainer.ipynb #73c7120a
 def _cached(reference, numbers, labels, device) -> Tensor:
     "Hidden states (N, D) before unlearning, before each label of the rows with these numbers."
     return labelled(reference.hidden[numbers.cpu()], labels.cpu())[0].to(device)
 
 
-def _by_token(step, h, y, head, before):
+def _by_token(step, h, y, head, before, at):  # noqa: PLR0913
     "Sum of the objective over tokens, a chunk at a time; sums of what it looked at."
     objective = step.settings.objective
     sums = {}
@@ -73,7 +84,7 @@ def _by_token(step, h, y, head, before):
     def fn(z, i):
         old = None if before is None else step.forget_reference.head(before[i])
         seen = ForgetBatch(y[i], z, ref_logits=old, constants=step.constants, n=1)
-        seen.at = torch.arange(len(y), device=y.device)[i]
+        seen.at = at[i]
         if "ref_logps" in objective.needs:
             seen.ref_logps = picked_logps(old, y[i])
         term, looks = objective.loss(seen)
@@ -117,12 +128,13 @@ def _forget_term(step, batch, hidden, head, counts) -> tuple[Tensor, dict]:
     if "hidden" in objective.needs:
         seen = ForgetBatch(y, hidden=h, constants=step.constants, n=n_tokens)
         term, looks = objective.loss(seen)
-    elif "segments" in objective.needs:
-        segments = labelled(row_segments(batch["input_ids"], step.eos), labels)[0]
-        term, looks = _by_sequence(step, h, y, head, before, segments, n_texts)
     else:
-        total, looks = _by_token(step, h, y, head, before)
-        term = total / n_tokens
+        segments = labelled(row_segments(batch["input_ids"], step.eos), labels)[0]
+        if "segments" in objective.needs:
+            term, looks = _by_sequence(step, h, y, head, before, segments, n_texts)
+        else:
+            total, looks = _by_token(step, h, y, head, before, places(segments))
+            term = total / n_tokens
     return term, {k: float(v) / n_tokens for k, v in ({"p": 0.0} | looks).items()}
 
 # %% ../../nbs/54_trainer.ipynb #96257e09

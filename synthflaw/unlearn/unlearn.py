@@ -14,12 +14,12 @@ from pathlib import Path
 import datasets
 import torch
 from transformers import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from ..core import check, fingerprint, seed_everything, write_json
 from ..hashes import weights_hash
 from ..lm.model import save_lm
 from ..runs import RunFolder
+from ..train.checkpoints import Sealed, last_checkpoint
 from ..train.train import tempfile_or
 from ..train.trainer import Report, sft_config
 from .reference import Reference, check_head
@@ -187,6 +187,7 @@ def check_run(model, s, out=None, save_steps=None) -> None:
 
 def run_trainer(trainer, watch, student, last=None) -> None:
     "Train, from a checkpoint if there is one; at a divergence the last good weights come back."
+    trainer.add_callback(Sealed(trainer))  # after what writes into a checkpoint
     if last:
         watch.resume(last)
     try:
@@ -235,7 +236,7 @@ def unlearn(  # noqa: PLR0913
             trainer = unlearn_trainer(student, tokenizer, rows, settings, folder, calls, save_steps)
             watch = Watch(trainer)
             trainer.add_callback(watch)
-            run_trainer(trainer, watch, student, get_last_checkpoint(str(folder)) if kept else None)
+            run_trainer(trainer, watch, student, last_checkpoint(folder) if kept else None)
     except Diverged:
         if out is not None:
             save_lm(model, tokenizer, out)
