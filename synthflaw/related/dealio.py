@@ -25,6 +25,7 @@ from synthflaw.related.gaifo import (
     Pendulum,
     PointMass,
     Ppo,
+    Progress,
     Scale,
     discriminator_of,
     imitate,
@@ -159,7 +160,7 @@ EARLY = 4000  # steps after which learners are compared
 def run(
     seed: int,  # of everything random
     quick: bool = False,  # two iterations of two learners
-) -> dict:  # by task and learner: steps to 0.9, score early and at the end, the curve
+) -> dict:  # by task and learner: score early and at the end, steps and scores of the curve
     "One seed of the comparison."
     row = {}
     for task in (PointMass(), Pendulum()):
@@ -169,7 +170,6 @@ def run(
                 continue
             seen = imitate(kind(scale, seed, **settings), 2 if quick else iterations, trials)
             key = f"{task.name}: {name}"
-            row[f"{key}, steps to 0.9"] = seen.until(0.9)
             row[f"{key}, early"] = seen.after(EARLY)
             row[f"{key}, end"] = seen.score[-1]
             row[f"{key}, steps"] = seen.used
@@ -177,11 +177,24 @@ def run(
     return row
 
 # %% ../../nbs/related/08_dealio.ipynb #3b229e05
+def same_budget(
+    row: dict,  # of one seed
+) -> dict:  # the row, with all steps to 0.9 capped at DEALIO's budget for the task
+    "Give every learner the steps that DEALIO had: who needs more counts with that many."
+    row = dict(row)
+    for key in [k for k in row if k.endswith(", curve")]:
+        part = key.removesuffix(", curve")
+        most = row[f"{part.split(': ')[0]}: DEALIO, steps"][-1]
+        seen = Progress(row[f"{part}, steps"], row[key])
+        row[f"{part}, steps to 0.9"] = min(seen.until(0.9), float(most))
+    return row
+
+
 def summarize(
     rows: list[dict],  # one a seed
 ) -> dict:  # name -> cell
     "Means of every learner, and what GAIfO needs more than DEALIO."
-    cells = {}
+    rows, cells = [same_budget(r) for r in rows], {}
     for key in rows[0]:
         if key.endswith((", steps to 0.9", ", early", ", end")):
             cells[key.replace("early", f"score after {EARLY:,} steps")] = mean_over(rows, key)
