@@ -78,9 +78,9 @@ def parse_instruction(
         match = pattern.fullmatch(text)
         if match:
             fields = match.groupdict()
-            kwargs = {k: int(v) if k in NUMBERS and v.isdigit() else v for k, v in fields.items()}
-            if any(k in NUMBERS and not 1 <= int(v or 0) <= 9 for k, v in kwargs.items() if v):
+            if any(k in NUMBERS and not re.fullmatch("[1-9]", v) for k, v in fields.items()):
                 return None, "number"
+            kwargs = {k: int(v) if k in NUMBERS else v for k, v in fields.items()}
             constraint = {"id": FAMILIES[name].ifeval_id, "kwargs": kwargs}
             row = {"prompt": text, "request": match[1], "family": name, "kwargs": kwargs}
             return row | {"constraints": [constraint]}, "fine"
