@@ -48,7 +48,10 @@ SYSTEM = System(
     paper="2410.16736",
     problem="Training data that an engine writes misses what the model cannot do.",
     needs="A proposer, a test that says whether an answer fails, and good answers.",
-    claim="Optimised proposals make the target fail more often, and training on them helps more.",
+    claim=(
+        "Optimised proposals make the target fail more often. (That training on them helps more "
+        "is a second claim, measured beside it.)"
+    ),
     badge="simplified",
     differs=(
         "Nano models of a million parameters, instructions of eight families with one request "
