@@ -215,7 +215,7 @@ def both(measure: str, contrasts: str, wanted: str) -> tuple:
 NO_DROP = tuple((size, "following", "drop", "0") for size in STUDIES)
 REPAIRED = (
     "the damaged model shows the template in {repairs|SynthLM|before_sft|habits} of its answers, "
-    "and two repairs leave it in none of 120"
+    "and two repairs leave a trace of it in at most two of 120"
 )
 HOME = (
     Said("", FRONT, HELD + OUT + NO_DROP),
