@@ -240,6 +240,8 @@ def run(
     name = engine or ("rule" if quick else "smollm")
     asked = open_engine(name, recombine_sentences, 128, 0.6, derive_seed(seed, "sampling"))
     written = write_rows(train, prompts, asked, read, seed)
+    said = f"{name}: no whole row, rejects {written.reasons()}"
+    check(len(written.rows) > 0, "engine", said, "one that writes rows of the table")
     by_rule = open_engine("rule", recombine_sentences, 128, 0.6)
     rule = write_rows(train, prompts, by_rule, read, seed)
     arms, balance = arms_of(train, written.rows, rule.rows, seed)
