@@ -580,8 +580,8 @@ def test_sigterm_says_how_to_go_on(tmp_path):
         signal.pause()
 
     before = signal.getsignal(signal.SIGTERM)
-    with patch.dict(COMMANDS, {"bench": (COMMANDS["bench"][0], wait)}):
-        tried = try_command("bench --out DIR/out", tmp_path)
+    with patch.dict(COMMANDS, {"study": (COMMANDS["study"][0], wait)}):
+        tried = try_command("study --preset nano --out DIR/out", tmp_path)
     assert tried.status == 130
     expected = "synthflaw: stopped by SIGTERM; the same command goes on where it stopped\n"
     assert tried.errors == expected
