@@ -352,8 +352,9 @@ PLANTED_SAID = (
     "on nano the two measures find an eighth of the SFT rows spoiled, with five seeds, at "
     "{controls_nano|margin|12%} and {controls_nano|margin_other|12%} nats a token, and would find "
     "a drop of the paper's relative size with a power of {controls_nano|margin|power|other}, as "
-    "far as the spread of SFT goes, to which pre-training adds its own; on SmolLM2, three seeds, a quarter of the rows moves them by {controls|margin|25%} and "
-    "{controls|margin_other|25%}, which does not stand after correction"
+    "far as the spread of SFT goes, to which pre-training adds its own; on SmolLM2, three seeds, "
+    "a quarter of the rows moves them by {controls|margin|25%} and {controls|margin_other|25%}, "
+    "which does not stand after correction"
 )
 
 
