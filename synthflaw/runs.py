@@ -155,8 +155,26 @@ def run_files(path: Path):
             yield inside
 
 
+def write_manifest(
+    path: str | Path,  # a folder
+    manifest: dict,  # what is to be known of it
+) -> None:
+    "Write the manifest of a run folder, with a hash of all that it says."
+    said = {k: v for k, v in manifest.items() if k != "seal"}
+    write_json(Path(path) / "manifest.json", said | {"seal": fingerprint(said)})
+
+
+def sealed(
+    manifest: dict,  # as it was read
+) -> bool:  # one without a hash, as older versions wrote it, counts as sealed
+    "Whether a manifest says what it said when it was written."
+    said = {k: v for k, v in manifest.items() if k != "seal"}
+    return manifest.get("seal") in (None, fingerprint(said))
+
+
 def read_manifest(
     path: str | Path,  # a folder
+    changed: bool = False,  # read one that was changed after it was written
 ) -> dict:  # {} without one
     "The manifest of a run folder."
     file = Path(path) / "manifest.json"
@@ -165,6 +183,8 @@ def read_manifest(
     except ValueError:
         found = None
     check(isinstance(found, dict), "out", str(path), "a folder whose manifest.json is a manifest")
+    allowed = "a folder whose manifest.json was not changed after it was written"
+    check(changed or sealed(found), "out", str(path), allowed)
     return found
 
 # %% ../nbs/02_runs.ipynb #2f0e823c
@@ -188,7 +208,7 @@ def _agreed(path: Path, said: dict, extend: bool) -> dict:
     if "config" in new:
         new["config_hash"] = fingerprint(new["config"])
     if new != old:
-        write_json(path / "manifest.json", new)
+        write_manifest(path, new)
     return new
 
 # %% ../nbs/02_runs.ipynb #918adba6

@@ -67,7 +67,7 @@ def _first_row(source, tell) -> dict | None:
     if source in _WORDS:
         return None
     rows = source_records(source, tell)
-    found = (r for name, _, r in rows if not name.lower().endswith(PROSE) and isinstance(r, dict))
+    found = (r for p, r in rows if not p.name.lower().endswith(PROSE) and isinstance(r, dict))
     return next(found, None)
 
 
@@ -111,11 +111,11 @@ def _look(source: str, columns: dict | None) -> None:
     check(Path(source).exists(), "source", source, known)
     rows = source_records(source, lambda note: None)
     some = False
-    for name, i, row in islice(rows, _LOOKED):
+    for place, row in islice(rows, _LOOKED):
         some = True
-        if not name.lower().endswith(PROSE):
-            read_record(row, columns, f"{name}, row {i + 1}")
-            check_beside(row, f"{name}, row {i + 1}")
+        if not place.name.lower().endswith(PROSE):
+            read_record(row, columns, str(place))
+            check_beside(row, str(place))
     check(some, "source", source, "a source with at least one row")
 
 
@@ -166,4 +166,4 @@ def load_records(
         known = "instructions, an existing file or folder, or hub:NAME[:SPLIT]"
         check(Path(source).exists(), "data", source, known)
     rows = source_records(source, tell or warn)
-    return [_trl_row(row, columns, f"{name}, row {i + 1}") for name, i, row in rows]
+    return [_trl_row(row, columns, str(place)) for place, row in rows]

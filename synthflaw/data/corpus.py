@@ -156,12 +156,12 @@ def load_documents(
     if source == "embedded":
         yield from embedded_documents()
         return
-    for name, i, record in source_records(source):
-        where, columns = f"{name}, row {i + 1}", {"text": column} if column else None
-        prose = name.lower().endswith(PROSE)  # a file as long as it likes
+    for place, record in source_records(source):
+        where, columns = str(place), {"text": column} if column else None
+        prose = place.name.lower().endswith(PROSE)  # a file as long as it likes
         text = record["text"] if prose else _whole(record, columns, where)
         check_beside(record, where)
-        own, again = names.unique(record, f"{name}:{i}")
+        own, again = names.unique(record, place.key)
         if again and not told:
             told = True
             warn(f"{where} has the id of an earlier row: such rows are numbered, as {own!r}")
@@ -275,14 +275,14 @@ def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
             told.add(kind)
             tell(message)
 
-    for name, i, record in source_records(source, tell):
-        key, where = f"{name}:{i}", f"{name}, row {i + 1}"
-        if name.lower().endswith(PROSE):
+    for place, record in source_records(source, tell):
+        key, where = place.key, str(place)
+        if place.name.lower().endswith(PROSE):
             yield from _prose(record["text"], key, label)
             continue
         read = read_record(record, columns, where)
         check_beside(record, where)
-        if i == 0 and not columns and "text" in read:
+        if place.number == 0 and not columns and "text" in read:
             _tell_of_pair(record, where, tell)
         own, again = names.unique(record, key)
         if again:

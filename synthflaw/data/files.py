@@ -14,6 +14,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -95,11 +96,19 @@ def _too_long(where: str, most: int) -> ValueError:
     return ValueError(f"{where} is longer than {most / 1e6:g} MB: {ROW} raises the limit")
 
 
-def _lines(f: io.TextIOWrapper, file: Path) -> Iterator[str]:
+@dataclass
+class Cursor:
+    "How far a file has been read."
+
+    line: int | None = None  # last line of the row that came last; None: rows have no lines
+
+
+def _lines(f: io.TextIOWrapper, file: Path, cursor: Cursor) -> Iterator[str]:
     "The lines of a file, none of them longer than the limit."
     most = limit_of(ROW)
     for i in count(1):
         line = f.readline(most + 1)
+        cursor.line = i
         if not line:
             return
         if len(line) > most:
@@ -119,10 +128,10 @@ def _parsed(text: str, where: str) -> Any:
         raise ValueError(f"{where} is not read: {e}") from None
 
 
-def _json_lines(file: Path) -> Iterator[Any]:
+def _json_lines(file: Path, cursor: Cursor) -> Iterator[Any]:
     "The records of a JSON Lines file, which may be compressed."
     with _opened(file) as f:
-        for i, line in enumerate(_lines(f, file), 1):
+        for i, line in enumerate(_lines(f, file, cursor), 1):
             if line.strip():
                 yield _parsed(line, f"{file}, line {i}")
 
@@ -141,7 +150,7 @@ def _whole(file: Path) -> str:
         return f.read().replace("\r\n", "\n")
 
 
-def _json_rows(file: Path) -> Iterator[Any]:
+def _json_rows(file: Path, cursor: Cursor) -> Iterator[Any]:
     "The rows of a JSON file: an array, an array in an object, one row, or JSON Lines after all."
     text = _whole(file)
     try:
@@ -149,7 +158,7 @@ def _json_rows(file: Path) -> Iterator[Any]:
     except json.JSONDecodeError as e:
         if e.msg != "Extra data":
             raise ValueError(f"{file}, line {e.lineno} is not JSON ({e.msg})") from e
-        yield from _json_lines(file)
+        yield from _json_lines(file, cursor)
         return
     except (RecursionError, ValueError):
         data = _parsed(text, str(file))
@@ -180,11 +189,11 @@ def _table(lines: Iterable[str], first: str, file: Path) -> csv.DictReader:
     return rows
 
 
-def _csv_rows(file: Path) -> Iterator[dict]:
+def _csv_rows(file: Path, cursor: Cursor) -> Iterator[dict]:
     "The rows of comma-, semicolon- or tab-separated values."
     csv.field_size_limit(limit_of(ROW))
     with _opened(file) as f:
-        lines = _lines(f, file)
+        lines = _lines(f, file, cursor)
         first = next(lines, "")
         rows = _table(_again(first, lines), first, file)
         for i in count(1):
@@ -207,8 +216,8 @@ def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
     yield from lines
 
 # %% ../../nbs/10b_files.ipynb #bd56c869
-def _parquet_rows(file: Path) -> Iterator[dict]:
-    "The rows of a Parquet file."
+def _parquet_rows(file: Path, cursor: Cursor) -> Iterator[dict]:
+    "The rows of a Parquet file, which has no lines."
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -237,6 +246,7 @@ def _named(file: Path) -> Iterator[None]:
 
 def file_records(
     file: Path,  # a file with one of `SUFFIXES`
+    cursor: Cursor | None = None,  # is kept at the line of the row that came last
 ) -> Iterator[Any]:  # one record at a time
     "Stream the records of a file: a text file is one record, the others hold many."
     name = file.name.lower()
@@ -245,4 +255,4 @@ def file_records(
         if name.endswith(PROSE):
             yield {"text": _whole(file)}
             return
-        yield from kinds.get(Path(name).suffix, _json_lines)(file)
+        yield from kinds.get(Path(name).suffix, _json_lines)(file, cursor or Cursor())

@@ -9,10 +9,10 @@ __all__ = []
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core import check
-from .files import SUFFIXES, NoRows, file_records
+from .files import SUFFIXES, Cursor, NoRows, file_records
 
 # %% ../../nbs/10c_source.ipynb #e9721628
 def warn(
@@ -22,8 +22,25 @@ def warn(
     print(f"note: {message}", file=sys.stderr)
 
 
-def _hub_records(source: str) -> Iterator[tuple[str, int, dict]]:
-    "Name, number and record of each row of `hub:NAME[:SPLIT]`."
+class Place(NamedTuple):
+    "Where a row stands; as a string, what an error says of it."
+
+    name: str  # of the file or data set
+    number: int  # of the row, from 0
+    line: int | None = None  # of its file, from 1; None: rows have no lines
+
+    def __str__(self) -> str:
+        row = f"{self.name}, row {self.number + 1}"
+        return row if self.line in (None, self.number + 1) else f"{row} (line {self.line})"
+
+    @property
+    def key(self) -> str:
+        "An identifier for a row that brings none."
+        return f"{self.name}:{self.number}"
+
+
+def _hub_records(source: str) -> Iterator[tuple[Place, dict]]:
+    "Place and record of each row of `hub:NAME[:SPLIT]`."
     from datasets import load_dataset
 
     _, name, *split = source.split(":")
@@ -31,7 +48,7 @@ def _hub_records(source: str) -> Iterator[tuple[str, int, dict]]:
     try:
         rows = load_dataset(name, split=split[0] if split else "train", streaming=True)
         for i, record in enumerate(rows):
-            yield name, i, record
+            yield Place(name, i), record
     except (OSError, ValueError, RuntimeError) as e:
         said = " ".join(str(e).split())[:200]
         raise ValueError(f"source={source!r} cannot be read: {said}") from e
@@ -49,14 +66,14 @@ def _source_files(source: str) -> list[Path]:
     return files
 
 
-def _path_records(source: str, tell: Callable) -> Iterator[tuple[str, int, dict]]:
-    "Name of the file, number and record of each row of a file, or of all files in a folder."
+def _path_records(source: str, tell: Callable) -> Iterator[tuple[Place, dict]]:
+    "Place and record of each row of a file, or of all files in a folder."
     path = Path(source)
     for file in _source_files(source):
-        name = str(file.relative_to(path.parent))
+        name, cursor = str(file.relative_to(path.parent)), Cursor()
         try:
-            for i, record in enumerate(file_records(file)):
-                yield name, i, record
+            for i, record in enumerate(file_records(file, cursor)):
+                yield Place(name, i, cursor.line), record
         except NoRows as e:
             if path.is_file():
                 raise
@@ -66,10 +83,10 @@ def _path_records(source: str, tell: Callable) -> Iterator[tuple[str, int, dict]
 def source_records(
     source: str | Path | Iterable,  # a file or folder, "hub:NAME[:SPLIT]", or rows
     tell: Callable[[str], None] = warn,  # gets what should be known about the source
-) -> Iterator[tuple[str, int, Any]]:  # name of the file or data set, number of the row, row
+) -> Iterator[tuple[Place, Any]]:  # place of the row, row
     "The rows of a SOURCE as they are, each with its place."
     if not isinstance(source, (str, Path)):
-        return (("rows", i, row) for i, row in enumerate(source))
+        return ((Place("rows", i), row) for i, row in enumerate(source))
     source = str(source)
     return _hub_records(source) if source.startswith("hub:") else _path_records(source, tell)
 
