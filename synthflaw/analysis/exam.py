@@ -27,6 +27,7 @@ from synthflaw.analysis.traces import (
     kind_means,
     marked,
     marked_logps,
+    only_asked,
     row_spans,
 )
 from ..core import Document, check, fingerprint, read_jsonl, record_path, text_of
@@ -122,12 +123,13 @@ def span_phrases(
     spans: dict[str, list],  # id -> spans of the format
     share: float = 0.05,  # least share of the rows that hold a phrase
 ) -> list[str]:  # the most frequent first
-    "The fixed parts that completions have in common: at least two words, or seven characters."
-    seen = Counter()
-    for row, own in zip(pairs, row_spans(pairs, spans), strict=True):
-        text, start = text_of(row), completion_start(row)
+    "Fixed parts that completions (prompts, where they alone have the format) have in common."
+    seen, found = Counter(), row_spans(pairs, spans)
+    asked = only_asked(pairs, found)
+    for row, own in zip(pairs, found, strict=True):
+        text, start = text_of(row), 0 if asked else completion_start(row)
         parts = {spoken(text[max(a, start) : b]).strip() for a, b in own if b > start}
-        seen.update(p for p in parts if " " in p or len(p) > 6)
+        seen.update(p for p in parts if " " in p or len(p) > 6)  # two words, or one long one
     least = max(2, share * len(pairs))
     return [p for p, k in seen.most_common() if k >= least]
 
@@ -215,7 +217,7 @@ class Exam:
     facts: list  # the same facts in other formats
     prompts: list  # asked in the chat template
     openings: list  # continued freely
-    phrases: list  # fixed parts of the format in completions
+    phrases: list  # fixed parts of the format, see `span_phrases`
     max_new_tokens: int = 48  # longest answer
     dtype: str = "auto"  # auto, float32 or bfloat16: see `_fast_copy`
 

@@ -45,9 +45,10 @@ def marked(
     spans: Sequence[tuple[int, int]],  # of its format, in characters of its training text
     tokenizer,  # a fast tokenizer
     max_tokens: int = 128,  # tokens that are kept
+    whole: bool = False,  # score the prompt as well, as pre-training reads it
 ) -> Marked:
     "A row as it was trained on."
-    start = completion_start(row)
+    start = 0 if whole else completion_start(row)
     enc = tokenizer(text_of(row), return_offsets_mapping=True, verbose=False)
     ids, offsets = enc["input_ids"], enc["offset_mapping"]
     begins = next((i for i, (_, end) in enumerate(offsets) if end > start), len(ids))
@@ -106,6 +107,16 @@ def row_spans(
     return found
 
 
+def only_asked(
+    pairs: Sequence,  # rows with prompt and completion, or texts
+    own: Sequence[list],  # from `row_spans`
+) -> bool:
+    "Does the format stand in prompts, and in fewer than one of twenty completions?"
+    some = [(completion_start(r), spans) for r, spans in zip(pairs, own, strict=True) if spans]
+    told = sum(any(b > start for _, b in spans) for start, spans in some)
+    return told < 0.05 * len(some)
+
+
 def _fitting(marks, limit):
     "Those that fit into the context and have format tokens."
     return [m for m in marks if len(m.ids) <= limit and m.format.any()]
@@ -118,13 +129,15 @@ def format_contexts(  # noqa: PLR0913
     n: int = 32,  # rows in each context
     max_tokens: int = 128,  # tokens of a row
     limit: int = 2048,  # the model's context
-) -> dict[str, list[Marked]]:  # context -> rows; a text without a prompt has the first only
+) -> dict[str, list[Marked]]:  # context -> rows; texts, and a format of prompts, have the first
     "The same rows in the form of training, in a chat, and in a chat with two examples."
     own = row_spans(pairs, spans)
-    some = [(r, s) for r, s in zip(pairs, own, strict=True) if s][:n]
-    out = {"plain": _fitting([marked(r, s, tokenizer, max_tokens) for r, s in some], limit)}
-    check(len(out["plain"]) > 0, "spans", "spans", "spans that lie in the completions of the pairs")
-    if any(completion_start(r) == 0 for r, _ in some):
+    some, asked = [(r, s) for r, s in zip(pairs, own, strict=True) if s][:n], only_asked(pairs, own)
+    plain = [marked(r, s, tokenizer, max_tokens, asked) for r, s in some]
+    out = {"plain": _fitting(plain, limit)}
+    allowed = f"spans that lie in the first {max_tokens} tokens of what is scored"
+    check(len(out["plain"]) > 0, "spans", f"spans of {len(some)} rows", allowed)
+    if asked or any(completion_start(r) == 0 for r, _ in some):
         return out
     chat = [marked_answer(r, s, tokenizer, (), max_tokens) for r, s in some]
     shown = [[some[i - 2][0], some[i - 1][0]] for i in range(len(some))]
