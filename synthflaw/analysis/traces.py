@@ -146,7 +146,7 @@ def format_contexts(  # noqa: PLR0913
     out |= {"chat": _fitting(chat, limit), "chat_with_examples": _fitting(shots, limit)}
     return {k: v for k, v in out.items() if v}
 
-
+# %% ../../nbs/34_traces.ipynb #b27e61a4
 def marked_logps(
     model,  # a causal language model
     tokenizer,  # its tokenizer
