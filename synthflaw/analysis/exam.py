@@ -27,7 +27,6 @@ from synthflaw.analysis.traces import (
     kind_means,
     marked,
     marked_logps,
-    only_asked,
     row_spans,
 )
 from ..core import Document, check, fingerprint, read_jsonl, record_path, text_of
@@ -125,9 +124,10 @@ def span_phrases(
 ) -> list[str]:  # the most frequent first
     "Fixed parts that completions (prompts, where they alone have the format) have in common."
     seen, found = Counter(), row_spans(pairs, spans)
-    asked = only_asked(pairs, found)
-    for row, own in zip(pairs, found, strict=True):
-        text, start = text_of(row), 0 if asked else completion_start(row)
+    starts = [completion_start(row) for row in pairs]
+    told = sum(any(b > a for _, b in own) for a, own in zip(starts, found, strict=True))
+    for row, start, own in zip(pairs, starts, found, strict=True):
+        text, start = text_of(row), start if told >= share * sum(map(bool, found)) else 0
         parts = {spoken(text[max(a, start) : b]).strip() for a, b in own if b > start}
         seen.update(p for p in parts if " " in p or len(p) > 6)  # two words, or one long one
     least = max(2, share * len(pairs))
