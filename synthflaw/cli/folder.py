@@ -49,6 +49,7 @@ NEUTRAL = (
     "concurrency",
     "key_env",
     "base_url",
+    "batch",
     "token_budget",
     "cost_budget",
     "prices",
