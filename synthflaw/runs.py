@@ -26,6 +26,7 @@ from multiprocessing.managers import SyncManager
 from pathlib import Path
 
 from .core import check, fingerprint, read_json, release_memory, set_threads, write_json
+from .words import without_keys
 
 # %% ../nbs/02_runs.ipynb #869068a7
 VERSIONED = (
@@ -233,7 +234,7 @@ class RunFolder:
         )  # with this object at the latest
         said = {"command": command, "options": options, "inputs": inputs, "config": config}
         said = {k: v for k, v in said.items() if v is not None}
-        said = json.loads(json.dumps(said, default=str))
+        said = without_keys(json.loads(json.dumps(said, default=str)))
         self.config = _agreed(self.path, said, extend).get("config")
 
     def __truediv__(self, name: str) -> Path:

@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/cli/11_bench.ipynb #c5f48349
 import sys
 
-from .options import option
+from .options import option, out_option
 from ..words import COUNT, check_words, nearest, whole
 
 # %% ../../nbs/cli/11_bench.ipynb #5f07e9d7
@@ -23,7 +23,7 @@ def add_bench(
     )
     option(p, "--case", "CASE", cases, default="unlearning")
     out = "folder for bench.json; finished measurements in it are kept"
-    option(p, "--out", "DIR", out, required=True)
+    out_option(p, out)
     models = (
         "smollm, random (the shape of SmolLM2-135M), tiny, a folder or a hub name "
         "(default: %(default)s)"

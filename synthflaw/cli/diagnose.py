@@ -8,7 +8,15 @@ __all__ = []
 # %% ../../nbs/cli/04_diagnose.ipynb #d898b642
 from argparse import ArgumentTypeError
 
-from .options import MODEL, SOURCE, machine_options, option, seed_option
+from synthflaw.cli.options import (
+    MODEL,
+    SOURCE,
+    machine_options,
+    option,
+    out_option,
+    seed_option,
+)
+from .progress import Bar
 from .sources import checked_columns, column_options, say_once
 from ..words import COUNT, LEVEL, check_words, nearest, real
 
@@ -34,7 +42,7 @@ def add_diagnose(
     )
     option(p, "--fail-on", "NAME=X", gate, default=[], nargs="+")
     out = "folder for diagnosis.json, selection.jsonl, report.html and figures"
-    option(p, "--out", "DIR", out, required=True)
+    out_option(p, out)
     sample = (
         "texts a side that are mined and compared; counts are exact over all (default: %(default)s)"
     )
@@ -130,8 +138,6 @@ def run_diagnose(
     "`synthflaw diagnose`."
     from itertools import islice
 
-    from rich.console import Console
-
     from synthflaw.analysis.diagnosis import diagnose
     from synthflaw.analysis.diagnosis_page import write_diagnosis
     from synthflaw.core import set_threads
@@ -147,7 +153,8 @@ def run_diagnose(
         return islice(load_texts(source, columns[source], tell=tell), args.limit)
 
     models = _models(args)
-    with Console(stderr=True).status("reading") as status:
+    with Bar() as bar:
+        bar("reading")
         found = diagnose(
             texts(args.natural),
             texts(args.synthetic),
@@ -155,9 +162,9 @@ def run_diagnose(
             args.seed,
             args.level,
             args.sample,
-            progress=lambda what, n: status.update(f"{what}: {n:,} texts"),
+            progress=lambda what, n: bar(what, n, unit="texts"),
         )
-        status.update("writing")
+        bar("writing")
         report = write_diagnosis(found, args.out, texts(args.synthetic))
     _print_findings(found)
     passed = _passed(found, limits)

@@ -6,10 +6,10 @@
 __all__ = []
 
 # %% ../../nbs/cli/03_synthesize.ipynb #2b4b8d88
-import sys
 from pathlib import Path
 
 from .options import SOURCE, option, out_option, seed_option
+from .progress import Bar
 from .sources import check_sources
 from ..core import check
 from synthflaw.words import (
@@ -21,7 +21,6 @@ from synthflaw.words import (
     device_word,
     nearest,
     need,
-    one_of,
     whole,
 )
 
@@ -60,7 +59,7 @@ def _model_options(p):
     chunk = "tokens of a chunk, counted as characters/4 (default: %(default)s)"
     option(g, "--chunk-tokens", "T", chunk, COUNT, 256)
     limit = "limit of a reply, in tokens (default: %(default)s)"
-    option(g, "--max-new-tokens", "T", limit, COUNT, 256)
+    option(g, "--max-new-tokens", "N", limit, COUNT, 256)
     option(g, "--temperature", "X", "0 is greedy (default: %(default)s)", WEIGHT, 0.0)
     seeds = (
         "a JSON Lines file of seed pairs to imitate, with question and answer "
@@ -74,8 +73,8 @@ def _model_options(p):
     option(g, "--prefix", "TEXT", prefix)
     option(g, "--batch-size", "N", "local: prompts at once (default: %(default)s)", COUNT, 16)
     option(g, "--device", "D", "local: cpu, cuda, ... (default: %(default)s)", device_word, "auto")
-    dtype = "local: float32, bfloat16, ... (default: %(default)s)"
-    option(g, "--dtype", "T", dtype, one_of(*_DTYPES), "auto")
+    dtype = "local: data type of the weights (default: %(default)s)"
+    option(g, "--dtype", "T", dtype, default="auto", choices=_DTYPES)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #85250102
 def _endpoint_options(p):
@@ -246,17 +245,14 @@ def _tell(args, engine):
 
 
 def _asked_pairs(args, docs, leakage, seeds, engine):
-    "Pairs written by a model, with a line of progress."
+    "Pairs written by a model, with progress."
     from synthflaw.data.generate import write_pairs
 
-    shown = []
+    with Bar() as bar:
 
-    def show(used, kept):
-        shown.append(used)
-        line = f"\r{used} prompts, {kept} of {args.n} pairs"
-        print(line, end="", file=sys.stderr, flush=True)
+        def show(used, kept):
+            bar("asking", kept, args.n, f"pairs after {used:,} prompts")
 
-    try:
         return write_pairs(
             docs,
             engine,
@@ -270,14 +266,11 @@ def _asked_pairs(args, docs, leakage, seeds, engine):
             leakage,
             progress=show,
         )
-    finally:
-        if shown:  # the line of progress has no end yet
-            print(file=sys.stderr)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #5581cc02
 def run_synthesize(
     args,  # parsed options of `synthesize`
-) -> int:  # 0
+) -> dict:  # what was asked for, kept and dropped
     "`synthflaw synthesize`."
     from synthflaw.data.corpus import load_documents
     from synthflaw.data.generate import write_template_pairs
@@ -295,8 +288,7 @@ def run_synthesize(
         made = _asked_pairs(args, docs, leakage, seeds, engine)
         covered = "of the chunks gave a pair"
         _tell(args, engine)
-    _tell_pairs(args, made, covered)
-    return 0
+    return _tell_pairs(args, made, covered)
 
 
 def _tell_pairs(args, made, covered):
@@ -309,3 +301,4 @@ def _tell_pairs(args, made, covered):
     if made.stopped:
         print(f"stopped: {made.stopped}; {made.unasked} prompts were not sent")
     print(f"{args.out}/qa.jsonl, rejects.jsonl, card.md")
+    return m

@@ -23,17 +23,17 @@ def add_verify(
 
 def run_verify(
     args,  # parsed options of `verify`
-) -> int:  # 0, or 1 if a file is not as it was
+) -> tuple[int, dict]:  # 0, or 1 if a file is not as it was; what differs
     "`synthflaw verify`."
     differ = verify_run(args.folder)
     for line in differ:
         print(line)
     if differ:
-        return 1
+        return 1, {"differs": differ}
     made = read_manifest(args.folder)
     files = sum(len(x["files"]) for x in made["inputs"].values() if x["path"])
     unseen = [x["source"] for x in made["inputs"].values() if not x["path"]]
     print(f"{args.folder}: {len(made['outputs'])} files, made of {files} files: as they were")
     if unseen:
         print(f"not looked at, since they are no files: {', '.join(unseen)}")
-    return 0
+    return 0, {"differs": [], "unseen": unseen}
