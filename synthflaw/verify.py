@@ -12,7 +12,8 @@ from pathlib import Path
 
 from synthflaw.core import check
 from synthflaw.hashes import content, file_hash
-from synthflaw.runs import RunFolder, read_manifest, run_files, sealed, write_manifest
+from synthflaw.manifest import read_manifest, run_files, sealed, write_manifest
+from synthflaw.runs import RunFolder
 
 # %% ../nbs/02b_verify.ipynb #fb8f19a6
 def _outputs(path: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/cli/12_verify.ipynb #1d410932
 from pathlib import Path
 
-from ..runs import read_manifest
+from ..manifest import read_manifest
 from ..verify import verify_run
 
 # %% ../../nbs/cli/12_verify.ipynb #66199a0a
