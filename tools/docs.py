@@ -160,13 +160,20 @@ ROOMS = {
     "evaluate": "Evaluation",
     "lm": "Models",
     "study": "The study",
+    "cli": "Command line",
+    "bench": "Benches",
+    "related": "Related systems",
 }  # folder -> how the book calls it; the others follow by name
 
 
 def public_names(module: Path) -> list[tuple[str, str]]:
     "(name, sentence) of what a module makes public."
     tree = ast.parse(module.read_text(encoding="utf-8"))
-    lists = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "__all__"]
+    lists = [
+        n
+        for n in tree.body
+        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"
+    ]
     names = ast.literal_eval(lists[0].value) if lists else []
     nodes = {getattr(n, "name", ""): n for n in tree.body}
     docs = {k: ast.get_docstring(nodes[k]) or "" for k in names if k in nodes}
@@ -352,7 +359,7 @@ def mend_page(path: Path, cfg, ids: dict[str, set[str]], notebooks: dict[str, st
     text = re.sub(
         rf'href="{re.escape(code)}([^"#]*)(?:#L(\d+))?"(?: target="_blank")?', to_code, text
     )
-    text = mend.with_equations(mend.without_loaders(text))
+    text = mend.with_whole_options(mend.with_equations(mend.without_loaders(text)))
     notebook = notebooks.get(path.relative_to(SITE).as_posix())
     if notebook:
         text = mend.with_badge(text, mend.badge(cfg.git_url, cfg.branch, f"nbs/{notebook}"))

@@ -63,6 +63,17 @@ def with_equations(page: str) -> str:
     return spaced(MATH.sub(mathml, page))
 
 
+def with_whole_options(page: str) -> str:
+    "Commands in which an option is not cut at its hyphens where a line is too narrow."
+
+    def one(block: re.Match) -> str:
+        return re.sub(
+            r"(?<![\w<=\"'/-])(--?[a-zA-Z][\w-]*)", r'<span class="option">\1</span>', block[0]
+        )
+
+    return re.sub(r'<pre class="sourceCode (?:sh|bash)\b.*?</pre>', one, page, flags=re.S)
+
+
 def is_public(address: str) -> bool:
     "Whether an address leads anywhere: nobody can own a name that ends in .example."
     host = urlsplit(address).hostname or ""

@@ -6,10 +6,11 @@
 __all__ = ['ROOT', 'LOADERS', 'PAGE', 'CODE', 'tool', 'mend', 'entries', 'test_loaders_go_and_the_site_s_own_scripts_stay',
            'test_fonts_from_elsewhere_go_and_are_seen_before', 'test_a_style_of_the_site_s_own_stays',
            'test_tex_becomes_mathml', 'test_a_function_is_set_apart_from_its_argument',
-           'test_an_index_is_not_set_apart', 'test_entries_are_added_to_the_search_once',
-           'test_llms_txt_has_relative_addresses', 'test_a_badge_only_with_a_public_address',
-           'test_a_name_that_nobody_can_own_is_not_public', 'test_a_function_is_described', 'test_a_class_is_described',
-           'in_sidebar', 'test_every_notebook_is_in_the_book']
+           'test_an_index_is_not_set_apart', 'test_options_stay_whole_and_nothing_else_changes',
+           'test_entries_are_added_to_the_search_once', 'test_llms_txt_has_relative_addresses',
+           'test_a_badge_only_with_a_public_address', 'test_a_name_that_nobody_can_own_is_not_public',
+           'test_a_function_is_described', 'test_a_class_is_described', 'in_sidebar',
+           'test_every_notebook_is_in_the_book']
 
 # %% ../../nbs/tests/test_site.ipynb #da20bda1
 import ast
@@ -103,6 +104,15 @@ def test_a_function_is_set_apart_from_its_argument(mend, applied):
 def test_an_index_is_not_set_apart(mend):
     page = "<math><msub><mi>max</mi><mi>i</mi></msub></math>"
     assert mend.spaced(page) == page
+
+# %% ../../nbs/tests/test_site.ipynb #8c5d8b7a
+def test_options_stay_whole_and_nothing_else_changes(mend):
+    pre = '<pre class="sourceCode sh"><code>run <span class="kw">x</span> {} a-b</code></pre>'
+    page = mend.with_whole_options(pre.format("--max-tokens 3 -v"))
+    assert '<span class="option">--max-tokens</span> 3 <span class="option">-v</span>' in page
+    assert "a-b</code>" in page
+    python = '<pre class="sourceCode python"><code>a --b</code></pre>'
+    assert mend.with_whole_options(python) == python
 
 # %% ../../nbs/tests/test_site.ipynb #710ff093
 PAGE = """<html><head><meta name="description" content="The objective as functions."></head><body>
