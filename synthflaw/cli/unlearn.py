@@ -256,30 +256,46 @@ def _unlearned(args, settings, model, tokenizer, say):
     )
     return settings, result, before, measure(), points, stop
 
+# %% ../../nbs/cli/08_unlearn.ipynb #d16fb6ec
+def _check_processes(args) -> None:
+    "Refuse what is not tried in several processes."
+    import os
+
+    n = int(os.environ.get("WORLD_SIZE", 1))
+    chosen = {"auto": args.auto, "stop-ppl": args.stop_ppl, "stop-pattern": args.stop_pattern}
+    for name, value in chosen.items():
+        check_words(n == 1 or not value, name, value, f"left out in {n} processes")
+
 # %% ../../nbs/cli/08_unlearn.ipynb #e63ade03
 def run_unlearn(
     args,  # parsed options of `unlearn`
 ) -> int:  # 0, or 1 if it diverged (the last good weights are saved)
     "`synthflaw unlearn`."
+    from rich.console import Console
+
     from synthflaw.core import set_threads
     from synthflaw.lm.foreign import check_model
     from synthflaw.lm.model import load_lm
+    from synthflaw.lm.sharded import is_first
     from synthflaw.unlearn.trainer import Diverged
 
     if args.lora:
         need("peft")
+    _check_processes(args)
     check_model(args.model)
     replay = None if args.replay == "self" else args.replay
     checked_columns(args, [s for s in (args.forget, replay) if s], lambda note: None)
     set_threads(args.threads)
     settings = _unlearn_settings(args)
     model, tokenizer = load_lm(args.model, args.device, "float32")
-    with Bar() as bar:
+    with Bar(Console(stderr=True, quiet=not is_first())) as bar:
         try:
             account = _unlearned(args, settings, model, tokenizer, bar)
         except Diverged as e:
-            print(e)
+            if is_first():
+                print(e)
             return 1
-    _write_account(args.out, args.model, *account)
-    _print_account(args.out, *account)
+    if is_first():
+        _write_account(args.out, args.model, *account)
+        _print_account(args.out, *account)
     return 0

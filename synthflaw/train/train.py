@@ -17,6 +17,7 @@ import datasets
 from transformers import PrinterCallback
 
 from ..core import Document, check, seed_everything
+from ..lm.sharded import StaysTied, blueprint, check_launch, unshard
 from .checkpoints import Sealed, last_checkpoint
 from .trainer import LabelTrainer, Report, TrainSettings, sft_config
 
@@ -123,13 +124,16 @@ def make_trainer(  # noqa: PLR0913
         observe=observe,
     )
     trainer.remove_callback(PrinterCallback)
+    check_launch(trainer.accelerator)
+    trainer.add_callback(StaysTied(trainer.model))
     trainer.add_callback(Sealed(trainer))
     return trainer
 
 # %% ../../nbs/41_train.ipynb #619c2742
-def _freed(trainer, adapter):
+def _freed(trainer, adapter, plan):
     "The trained model without wrappers, patches and adapters; the adapter is saved where one says."
     trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    unshard(trained, plan)
     trained.__dict__.pop("forward", None)
     if hasattr(trained, "merge_and_unload"):
         if adapter is not None and trainer.is_world_process_zero():
@@ -167,10 +171,11 @@ def train(  # noqa: PLR0913
         data = trainer.train_dataset
         labelled = labelled_tokens(data, len(rows))
         checkpoint = last_checkpoint(folder) if save_steps else None
+        plan = blueprint(trainer.model) if trainer.is_fsdp_enabled else None
         start = time.perf_counter()
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.perf_counter() - start
-        trained = _freed(trainer, None if out is None else folder / "adapter")
+        trained = _freed(trainer, None if out is None else folder / "adapter", plan)
     return TrainResult(
         model=trained,
         history=_logged(trainer, "loss", "learning_rate"),

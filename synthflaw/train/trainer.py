@@ -17,6 +17,7 @@ from trl import SFTConfig, SFTTrainer
 from ..core import check
 from ..lm.model import has_fast_bf16
 from ..lm.scoring import label_nll, label_stats, shift
+from ..lm.sharded import is_sharded
 
 # %% ../../nbs/40_label_trainer.ipynb #2951e843
 _SCHEDULES = ("cosine", "linear", "constant_with_warmup")  # as transformers names them
@@ -127,8 +128,8 @@ def through(
     fn,  # called as fn(inner, **inputs)
     **inputs,  # tensors
 ):  # what fn returns
-    "Call `fn` on a model through its distributed wrapper, if it has one."
-    if inner is model:
+    "Call `fn` on a model through its distributed wrapper or its shards, if it has any."
+    if inner is model and not is_sharded(model):
         return fn(inner, **inputs)
     had = inner.__dict__.get("forward")
 
