@@ -43,6 +43,8 @@ NEUTRAL = (
     "out",
     "debug",
     "jobs",
+    "fold",
+    "address",
     "report_to",
     "save_steps",
     "batch_size",
