@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/26d_fold.ipynb #ba6d6fa0
+# %% ../../nbs/26d_fold.ipynb #73c918fb
 import hashlib
 import json
 import os
@@ -41,7 +41,7 @@ from synthflaw.data.corpus import load_texts
 from synthflaw.data.source import Part, part_hash, parts_of
 from synthflaw.words import need
 
-# %% ../../nbs/26d_fold.ipynb #53f0328f
+# %% ../../nbs/26d_fold.ipynb #0a4c73f0
 def _quiet(note: str) -> None:
     "Notes about a source are told once, before the tasks begin."
 
@@ -72,7 +72,7 @@ class SummaryJob:
     of_bytes = staticmethod(summary_of_bytes)
     merge = staticmethod(summary_merge)
 
-# %% ../../nbs/26d_fold.ipynb #6cfaa798
+# %% ../../nbs/26d_fold.ipynb #9b19b2fd
 @contextmanager
 def _written(path: Path | None):  # a function that writes a line
     "A file of lines that is there once it is whole; None: nowhere."
@@ -131,7 +131,7 @@ class TemplateJob:
         "Counts of two parts."
         return {k: a[k] + b[k] for k in a}
 
-# %% ../../nbs/26d_fold.ipynb #9bb1dc5f
+# %% ../../nbs/26d_fold.ipynb #6ce2d92f
 def _sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -165,6 +165,19 @@ def _attempt(out: Path) -> None:
         f.write(line + "\n")
 
 
+def write_result(
+    out: Path,  # where to
+    data: bytes,  # the result
+    about: dict,  # "part", "settings", "input"
+    seconds: float,  # that it took
+) -> str:  # the file
+    "Write a result, and then its mark."
+    write_bytes(out, data)
+    made = {"result": _sha(data), "seconds": round(seconds, 3), "host": socket.gethostname()}
+    write_bytes(out.with_suffix(".json"), (json.dumps(about | made, indent=1) + "\n").encode())
+    return str(out)
+
+
 def fold_part(
     job,  # `SummaryJob` or `TemplateJob`
     folder: str,  # for results, on a disk that all nodes share
@@ -178,11 +191,8 @@ def fold_part(
     _attempt(out)
     start = time.perf_counter()
     data = job.to_bytes(job.run(part, lines))
-    write_bytes(out, data)
-    about = {"part": part.name, "settings": key, "input": content, "result": _sha(data)}
-    about |= {"seconds": round(time.perf_counter() - start, 3), "host": socket.gethostname()}
-    write_bytes(out.with_suffix(".json"), (json.dumps(about, indent=1) + "\n").encode())
-    return str(out)
+    about = {"part": part.name, "settings": key, "input": content}
+    return write_result(out, data, about, time.perf_counter() - start)
 
 
 def merge_part(
@@ -197,7 +207,7 @@ def merge_part(
     write_bytes(out, job.to_bytes(state))
     return out
 
-# %% ../../nbs/26d_fold.ipynb #12fe58e1
+# %% ../../nbs/26d_fold.ipynb #bd33deda
 ENGINES = ("processes", "ray")
 
 
@@ -227,6 +237,7 @@ RETRIES = 5  # of a task whose node or process has died
 def _in_ray(fn: Callable, items: list, address: str | None) -> Iterator:
     "Call a function for each item as tasks of a Ray cluster."
     need("ray")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
     import ray
 
     if not ray.is_initialized():
@@ -266,7 +277,7 @@ def each(
         return _in_ray(fn, list(items), address)
     return _in_processes(fn, list(items), jobs)
 
-# %% ../../nbs/26d_fold.ipynb #e159a169
+# %% ../../nbs/26d_fold.ipynb #a4ad519f
 FAN_IN = 16  # results that one task joins
 
 
@@ -279,6 +290,25 @@ def _levels(files: list[str], fan_in: int, folder: Path) -> Iterator[list[tuple[
         tasks = [(str(folder / f"join-{level}-{i:06d}.npz"), g) for i, g in enumerate(groups)]
         yield tasks
         files = [out for out, _ in tasks]
+
+
+def join_files(
+    job,  # the one that made the results
+    files: list[str],  # results, at least one
+    folder: Path,  # for what is between them and the end
+    run: dict | None = None,  # engine, jobs and address, as `each` takes them
+    fan_in: int = FAN_IN,  # results that one task joins
+) -> dict:  # the result of all
+    "Join results in a tree."
+    check(fan_in >= 2, "fan_in", fan_in, "at least 2")
+    joins = []
+    for tasks in _levels(files, fan_in, folder):
+        joins += [out for out, _ in tasks]
+        list(each(partial(merge_part, job), tasks, **(run or {})))
+    state = job.of_bytes(Path(joins[-1] if joins else files[0]).read_bytes())
+    for file in joins:  # made of the parts in no time
+        Path(file).unlink()
+    return state
 
 
 def fold_corpus(  # noqa: PLR0913
@@ -299,14 +329,7 @@ def fold_corpus(  # noqa: PLR0913
         if tell:
             tell(n, len(parts))
     files = [str(folder / f"part-{part.index:06d}.npz") for part in parts]
-    joins = []
-    for tasks in _levels(files, fan_in, folder):
-        joins += [out for out, _ in tasks]
-        list(each(partial(merge_part, job), tasks, **run))
-    state = job.of_bytes(Path(joins[-1] if joins else files[0]).read_bytes())
-    for file in joins:  # made of the parts in no time
-        Path(file).unlink()
-    return state
+    return join_files(job, files, folder, run, fan_in)
 
 
 def attempts(
@@ -326,7 +349,7 @@ def beside(
         with open(Path(folder) / f"part-{i:06d}.jsonl", encoding="utf-8") as f:
             yield from f
 
-# %% ../../nbs/26d_fold.ipynb #b5610147
+# %% ../../nbs/26d_fold.ipynb #768c4ce6
 def missed(
     share: float,  # of the texts that follow a template, 0 to 1
     sample: int,  # texts that are mined
