@@ -40,7 +40,7 @@ class Place(NamedTuple):
         "An identifier for a row that brings none."
         return f"{self.name}:{self.number}"
 
-
+# %% ../../nbs/10c_source.ipynb #144b179e
 @dataclass(frozen=True)
 class Part:
     "A file of a source, or one of the shards of a data set on a hub: what one task reads."
