@@ -53,6 +53,7 @@ docs: $(STAMP)  ## the site, into _docs/ (with Quarto where it is installed)
 browser: $(STAMP)  ## look at the built site and at JupyterLab with a browser (Playwright and Chromium)
 	@$(TEST) $(BIN)/python tools/browser.py
 	@$(TEST) $(BIN)/python tools/lab.py
+	@$(TEST) $(BIN)/python tools/lab.py --notebook guides/tour.ipynb --seconds 600
 
 fresh: $(STAMP)  ## are stored outputs those of a fresh run? NB=notebook chooses
 	@$(TEST) $(BIN)/python tools/fresh.py $(NB)

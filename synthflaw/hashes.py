@@ -8,11 +8,16 @@ __all__ = []
 # %% ../nbs/01b_hashes.ipynb #c69d07cf
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 # %% ../nbs/01b_hashes.ipynb #26b97e7b
-_KNOWN: dict[tuple, str] = {}  # place, size and times of a file -> hash of its content
+@lru_cache(4096)
+def _hash(path: Path, inode: int, size: int, *times: int) -> str:
+    "The hash of a file that is still the one with this size and these times."
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def file_hash(
@@ -21,11 +26,7 @@ def file_hash(
     "SHA-256 of the content of a file, read once in a process while the file is not changed."
     path = Path(path).resolve()
     s = path.stat()
-    key = (path, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
-    if key not in _KNOWN:
-        with open(path, "rb") as f:
-            _KNOWN[key] = hashlib.file_digest(f, "sha256").hexdigest()
-    return _KNOWN[key]
+    return _hash(path, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
 
 # %% ../nbs/01b_hashes.ipynb #4c5021a7
 MODEL_FILES = (

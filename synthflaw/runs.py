@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import platform
-import re
 import signal
 import subprocess
 import threading
@@ -26,6 +25,8 @@ from multiprocessing.managers import SyncManager
 from pathlib import Path
 
 from .core import check, fingerprint, read_json, release_memory, set_threads, write_json
+from .manifest import differences, read_manifest, run_files, write_manifest
+from .words import without_keys
 
 # %% ../nbs/02_runs.ipynb #869068a7
 VERSIONED = (
@@ -95,77 +96,10 @@ def _lock(path: Path):
         check(False, "out", str(path), allowed)
     return lock
 
-# %% ../nbs/02_runs.ipynb #9d35ee7d
-def _flat(tree: dict, above: str = "") -> dict:
-    "A tree of dictionaries as one dictionary, names joined by dots."
-    out = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            out |= _flat(value, f"{above}{name}.")
-        else:
-            out[above + name] = value
-    return out
-
-
-def _named(part: str, value) -> dict:
-    "A part of a manifest as what is compared: names as a user knows them -> values."
-    if part == "command":
-        return {"command": value}
-    if part == "versions":
-        return {f"version of {package}": v for package, v in value.items()}
-    if part != "inputs":
-        return _flat(value)
-    out = {}
-    for name, record in value.items():
-        known = record["files"] or {record["source"]: "by name"}
-        out |= {f"{name} {file}": v for file, v in known.items()}
-    return out
-
-
-def _differences(old: dict, new: dict) -> list[str]:
-    "What two manifests both speak of and say differently."
-    out = []
-    for part in sorted(set(old) & set(new)):
-        was, now = _named(part, old[part]), _named(part, new[part])
-        if part == "inputs":  # only inputs that both know
-            both = set(old[part]) & set(new[part])
-            was, now = ({k: v for k, v in x.items() if k.split()[0] in both} for x in (was, now))
-        differ = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
-        out += [f"{k} ({_word(was.get(k))} there, {_word(now.get(k))} now)" for k in differ]
-    return out
-
-
-def _word(value) -> str:
-    "A value in few characters; of a hash its beginning."
-    text = "none" if value is None else str(value)
-    return text[:8] if re.fullmatch("[0-9a-f]{64}", text) else text[:60]
-
 # %% ../nbs/02_runs.ipynb #18940f43
 def _now() -> str:
     "The time, as it is written into files."
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def run_files(path: Path):
-    "The files of a folder that were made by a run."
-    for file in path.rglob("*"):
-        inside = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        if not hidden and inside.as_posix() != "manifest.json" and file.is_file():
-            yield inside
-
-
-def read_manifest(
-    path: str | Path,  # a folder
-) -> dict:  # {} without one
-    "The manifest of a run folder."
-    file = Path(path) / "manifest.json"
-    try:
-        found = read_json(file) if file.exists() else {}
-    except ValueError:
-        found = None
-    check(isinstance(found, dict), "out", str(path), "a folder whose manifest.json is a manifest")
-    return found
 
 # %% ../nbs/02_runs.ipynb #2f0e823c
 def _agreed(path: Path, said: dict, extend: bool) -> dict:
@@ -176,7 +110,7 @@ def _agreed(path: Path, said: dict, extend: bool) -> dict:
     now = said | {"versions": _versions()} if said else said  # who says nothing only looks
     if extend:
         now = {k: v for k, v in said.items() if k == "command"}
-    differ = _differences(was, now)
+    differ = differences(was, now)
     if differ and not any(run_files(path)):
         old, differ = {}, []  # nothing was made of it yet
     more = f", and {len(differ) - 5} more" if len(differ) > 5 else ""
@@ -188,7 +122,7 @@ def _agreed(path: Path, said: dict, extend: bool) -> dict:
     if "config" in new:
         new["config_hash"] = fingerprint(new["config"])
     if new != old:
-        write_json(path / "manifest.json", new)
+        write_manifest(path, new)
     return new
 
 # %% ../nbs/02_runs.ipynb #918adba6
@@ -213,7 +147,7 @@ class RunFolder:
         )  # with this object at the latest
         said = {"command": command, "options": options, "inputs": inputs, "config": config}
         said = {k: v for k, v in said.items() if v is not None}
-        said = json.loads(json.dumps(said, default=str))
+        said = without_keys(json.loads(json.dumps(said, default=str)))
         self.config = _agreed(self.path, said, extend).get("config")
 
     def __truediv__(self, name: str) -> Path:

@@ -10,9 +10,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from synthflaw.core import check, write_json
+from synthflaw.core import check
 from synthflaw.hashes import content, file_hash
-from synthflaw.runs import RunFolder, read_manifest, run_files
+from synthflaw.manifest import read_manifest, run_files, sealed, write_manifest
+from synthflaw.runs import RunFolder
 
 # %% ../nbs/02b_verify.ipynb #fb8f19a6
 def _outputs(path: Path) -> dict[str, str]:
@@ -27,7 +28,7 @@ def complete_run(
     "Write the hashes of what a run left into its manifest."
     now = datetime.now(UTC).isoformat(timespec="seconds")
     ended = {"finished": now, "outputs": _outputs(run.path)}
-    write_json(run / "manifest.json", read_manifest(run.path) | ended)
+    write_manifest(run.path, read_manifest(run.path) | ended)
 
 
 def abandon_run(
@@ -55,9 +56,9 @@ def verify_run(
 ) -> list[str]:  # a line for each file that is not as it was; [] if all are
     "Compute the hashes of inputs and outputs again, and say what differs."
     path = Path(path)
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, changed=True)
     check(bool(manifest), "DIR", str(path), "a folder with the manifest.json of a command")
-    out = []
+    out = [] if sealed(manifest) else ["manifest.json: changed"]
     for name, record in manifest.get("inputs", {}).items():
         if record["path"]:
             now = content(path / record["path"], record["model"])

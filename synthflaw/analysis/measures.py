@@ -80,11 +80,13 @@ def _told(progress: Callable, name: str, documents: int, characters: int) -> Non
 
 
 def _read(sources: dict, tokenizer, seed: int, sample: int, progress) -> dict:
-    "The statistics of both corpora, each read once."
+    "The statistics of both corpora, each read once, unless they are given."
     out = {}
     for name, source in sources.items():
         tell = partial(_told, progress, name) if progress else None
-        s = corpus_stats(source, tokenizer, derive_seed(seed, "sample"), sample, progress=tell)
+        own = derive_seed(seed, "sample")
+        counted = isinstance(source, dict)
+        s = source if counted else corpus_stats(source, tokenizer, own, sample, progress=tell)
         enough = s["documents"] >= 10
         check(enough, name, f"{s['documents']} texts", "at least 10 texts that are not empty")
         out[name] = s
@@ -174,8 +176,8 @@ def _diversity(rows: dict, tokenizer, seed: int) -> dict:
 
 # %% ../../nbs/35_measures.ipynb #0f401df5
 def corpus_level(  # noqa: PLR0913
-    natural: Iterable[str | dict | Document],  # natural texts; streamed once
-    synthetic: Iterable[str | dict | Document],  # synthetic texts or rows; streamed once
+    natural: Iterable[str | dict | Document] | dict,  # natural texts, or their `stats_finalize`
+    synthetic: Iterable[str | dict | Document] | dict,  # synthetic texts or rows, or the same
     tokenizer,  # a fast Hugging Face tokenizer
     seed: int = 0,  # of all samples and permutations
     level: float = 0.05,  # error rate over everything

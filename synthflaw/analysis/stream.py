@@ -7,7 +7,7 @@ __all__ = ['stats_init', 'stats_update', 'stats_merge', 'stats_finalize', 'corpu
 
 # %% ../../nbs/26_stream.ipynb #6a17efba
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -41,7 +41,11 @@ def stats_init(  # noqa: PLR0913
     }
 
 # %% ../../nbs/26_stream.ipynb #ed7873e9
-def _columns(hashes, depth, width):
+def hash_columns(
+    hashes: np.ndarray,  # (M,) uint64
+    depth: int,  # rows of a sketch
+    width: int,  # columns of a row, a power of two
+) -> np.ndarray:  # (depth, M)
     "Where the sketch counts each pair: a column in every row, (depth, M)."
     odd = np.random.default_rng(0x5EED).integers(1, 2**63, depth, dtype=np.uint64)
     odd = odd * np.uint64(2) + np.uint64(1)
@@ -70,19 +74,18 @@ def _smallest(sample, size):
     "The items of a sample with the smallest hashes, in their order."
     return sorted(sample, key=lambda pair: pair[0])[:size]
 
-# %% ../../nbs/26_stream.ipynb #07efe064
-def stats_update(
+# %% ../../nbs/26_stream.ipynb #93b0a674
+def add_rows(
     state: dict,  # from `stats_init` or an earlier update
-    texts: Iterable[str | dict | Document],  # some texts, as many as fit in memory
-    tokenizer,  # a fast Hugging Face tokenizer, or None
+    texts: list[str | dict | Document],  # N texts
+    rows: list[np.ndarray],  # N arrays of their token ids
 ) -> dict:  # a new state
-    "Count some more texts."
-    texts, V = list(texts), len(state["counts"])
-    rows = encode_ids(texts, tokenizer) if tokenizer else [np.zeros(0, np.int64)] * len(texts)
+    "Count some more texts whose token ids are known."
+    V = len(state["counts"])
     ids = np.concatenate(rows) if rows else np.zeros(0, np.int64)
     pairs = gram_hashes(rows, 2)[0]
     sketch = state["sketch"].copy()
-    for row, columns in zip(sketch, _columns(pairs, *sketch.shape), strict=True):
+    for row, columns in zip(sketch, hash_columns(pairs, *sketch.shape), strict=True):
         np.add.at(row, columns, 1)
     return state | {
         "counts": state["counts"] + np.bincount(ids, minlength=V),
@@ -94,6 +97,17 @@ def stats_update(
         "sketch": sketch,
         "sample": _smallest([*state["sample"], *_kept(state, texts)], state["size"]),
     }
+
+# %% ../../nbs/26_stream.ipynb #07efe064
+def stats_update(
+    state: dict,  # from `stats_init` or an earlier update
+    texts: Iterable[str | dict | Document],  # some texts, as many as fit in memory
+    tokenizer,  # a fast Hugging Face tokenizer, or None
+) -> dict:  # a new state
+    "Count some more texts."
+    texts = list(texts)
+    rows = encode_ids(texts, tokenizer) if tokenizer else [np.zeros(0, np.int64)] * len(texts)
+    return add_rows(state, texts, rows)
 
 # %% ../../nbs/26_stream.ipynb #453a7f38
 def stats_merge(
@@ -121,7 +135,9 @@ def stats_finalize(
 
     def pair_count(ids):
         hashes = gram_hashes([np.asarray(ids)], 2)[0]
-        return int(state["sketch"][np.arange(depth), _columns(hashes, depth, width)[:, 0]].min())
+        return int(
+            state["sketch"][np.arange(depth), hash_columns(hashes, depth, width)[:, 0]].min()
+        )
 
     return {k: state[k] for k in ("counts", "df", "documents", "characters")} | {
         "tokens": int(state["counts"].sum()) if len(state["counts"]) else state["words"],
@@ -131,7 +147,10 @@ def stats_finalize(
     }
 
 # %% ../../nbs/26_stream.ipynb #ada8f824
-def _batches(texts, batch_chars):
+def batches(
+    texts: Iterable[str | dict | Document],  # a stream
+    batch_chars: int,  # characters of a batch, about
+) -> Iterator[list]:
     "Lists of texts with about as many characters each."
     batch, size = [], 0
     for text in texts:
@@ -154,7 +173,7 @@ def corpus_stats(  # noqa: PLR0913
 ) -> dict:  # result of `stats_finalize`
     "Read a stream once, in memory that does not depend on its length."
     state = stats_init(tokenizer, seed, sample)
-    for batch in _batches(texts, batch_chars):
+    for batch in batches(texts, batch_chars):
         state = stats_update(state, batch, tokenizer)
         if progress:
             progress(state["documents"], state["characters"])

@@ -30,8 +30,7 @@ class Marked(NamedTuple):
 
 def _touching(offsets, spans) -> np.ndarray:
     "Which tokens (start, end) lie in one of the spans, at least in part."
-    hits = [any(max(a, s) < min(b, e) for s, e in spans) for a, b in offsets]
-    return np.array(hits, bool)
+    return np.array([any(max(a, s) < min(b, e) for s, e in spans) for a, b in offsets], bool)
 
 
 def completion_start(row) -> int:  # 0 where a row has no completion
@@ -45,13 +44,13 @@ def marked(
     spans: Sequence[tuple[int, int]],  # of its format, in characters of its training text
     tokenizer,  # a fast tokenizer
     max_tokens: int = 128,  # tokens that are kept
+    whole: bool = False,  # score the prompt as well, as pre-training reads it
 ) -> Marked:
     "A row as it was trained on."
-    start = completion_start(row)
+    start = 0 if whole else completion_start(row)
     enc = tokenizer(text_of(row), return_offsets_mapping=True, verbose=False)
     ids, offsets = enc["input_ids"], enc["offset_mapping"]
-    begins = next((i for i, (_, end) in enumerate(offsets) if end > start), len(ids))
-    first = max(1, begins)
+    first = max(1, next((i for i, (_, end) in enumerate(offsets) if end > start), len(ids)))
     return Marked(ids[:max_tokens], first, _touching(offsets[first:max_tokens], spans))
 
 # %% ../../nbs/34_traces.ipynb #e3bade4c
@@ -118,13 +117,16 @@ def format_contexts(  # noqa: PLR0913
     n: int = 32,  # rows in each context
     max_tokens: int = 128,  # tokens of a row
     limit: int = 2048,  # the model's context
-) -> dict[str, list[Marked]]:  # context -> rows; a text without a prompt has the first only
+) -> dict[str, list[Marked]]:  # context -> rows; texts, and a format of prompts, have the first
     "The same rows in the form of training, in a chat, and in a chat with two examples."
     own = row_spans(pairs, spans)
     some = [(r, s) for r, s in zip(pairs, own, strict=True) if s][:n]
-    out = {"plain": _fitting([marked(r, s, tokenizer, max_tokens) for r, s in some], limit)}
-    check(len(out["plain"]) > 0, "spans", "spans", "spans that lie in the completions of the pairs")
-    if any(completion_start(r) == 0 for r, _ in some):
+    told = [marked(r, s, tokenizer, max_tokens) for r, s in some]
+    asked = sum(m.format.any() for m in told) < 0.05 * len(some)  # it stands in the prompts
+    plain = [marked(r, s, tokenizer, max_tokens, True) for r, s in some] if asked else told
+    out = {"plain": _fitting(plain, limit)}
+    check(len(out["plain"]) > 0, "spans", "spans", f"spans in the first {max_tokens} tokens")
+    if asked or any(completion_start(r) == 0 for r, _ in some):
         return out
     chat = [marked_answer(r, s, tokenizer, (), max_tokens) for r, s in some]
     shown = [[some[i - 2][0], some[i - 1][0]] for i in range(len(some))]
@@ -151,12 +153,8 @@ def kind_means(
     probability: bool = False,  # mean probability in place of mean log-probability
 ) -> np.ndarray:  # one a text that has such tokens
     "Mean over the tokens of one kind, text by text."
-    out = []
-    for v, m in zip(logps, marks, strict=True):
-        own = v[m.format == of_format].astype(np.float64)
-        if len(own):
-            out.append((np.exp(own) if probability else own).mean())
-    return np.array(out)
+    own = [v[m.format == of_format].astype(np.float64) for v, m in zip(logps, marks, strict=True)]
+    return np.array([(np.exp(x) if probability else x).mean() for x in own if len(x)])
 
 # %% ../../nbs/34_traces.ipynb #b179d9c4
 def net_gain(
@@ -221,8 +219,7 @@ def final_norm(
     body = getattr(model, "base_model", model)
     body = getattr(body, "decoder", body)
     norms = [m for m in body.children() if "norm" in type(m).__name__.lower()]
-    allowed = "a decoder with a final norm"
-    check(len(norms) > 0, "model", type(model).__name__, allowed)
+    check(len(norms) > 0, "model", type(model).__name__, "a decoder with a final norm")
     return norms[-1]
 
 

@@ -8,7 +8,16 @@ __all__ = []
 # %% ../../nbs/cli/04_diagnose.ipynb #d898b642
 from argparse import ArgumentTypeError
 
-from .options import MODEL, SOURCE, machine_options, option, seed_option
+from .folding import check_folding, fold_options, folded_diagnosis
+from synthflaw.cli.options import (
+    MODEL,
+    SOURCE,
+    machine_options,
+    option,
+    out_option,
+    seed_option,
+)
+from .progress import Bar
 from .sources import checked_columns, column_options, say_once
 from ..words import COUNT, LEVEL, check_words, nearest, real
 
@@ -34,7 +43,7 @@ def add_diagnose(
     )
     option(p, "--fail-on", "NAME=X", gate, default=[], nargs="+")
     out = "folder for diagnosis.json, selection.jsonl, report.html and figures"
-    option(p, "--out", "DIR", out, required=True)
+    out_option(p, out)
     sample = (
         "texts a side that are mined and compared; counts are exact over all (default: %(default)s)"
     )
@@ -43,6 +52,7 @@ def add_diagnose(
     level = "error rate over all findings (default: %(default)s)"
     option(p, "--level", "Q", level, LEVEL, 0.05)
     seed_option(p, "of samples and permutations")
+    fold_options(p)
     dtypes = ("auto", "float32", "bfloat16", "float16")
     machine_options(p, "of the model's weights (default: %(default)s)", dtypes)
 
@@ -123,42 +133,50 @@ def _models(args):
         check_vocabulary(tokenizer, its)
     return model, tokenizer, reference
 
+# %% ../../nbs/cli/04_diagnose.ipynb #bc2b5390
+def _in_one_pass(args, columns, models, tell, show):
+    "The diagnosis and its page, each source streamed through this process."
+    from itertools import islice
+
+    from synthflaw.analysis.diagnosis import diagnose
+    from synthflaw.analysis.diagnosis_page import write_diagnosis
+    from synthflaw.data.corpus import load_texts
+
+    def texts(source):
+        return islice(load_texts(source, columns[source], tell=tell), args.limit)
+
+    found = diagnose(
+        texts(args.natural),
+        texts(args.synthetic),
+        *models,
+        args.seed,
+        args.level,
+        args.sample,
+        progress=lambda what, n: show(what, n, unit="texts"),
+    )
+    show("writing")
+    return found, write_diagnosis(found, args.out, texts(args.synthetic))
+
 # %% ../../nbs/cli/04_diagnose.ipynb #f795fe01
 def run_diagnose(
     args,  # parsed options of `diagnose`
 ) -> int:  # 0, or 1 where a limit of --fail-on is passed
     "`synthflaw diagnose`."
-    from itertools import islice
-
-    from rich.console import Console
-
-    from synthflaw.analysis.diagnosis import diagnose
-    from synthflaw.analysis.diagnosis_page import write_diagnosis
     from synthflaw.core import set_threads
-    from synthflaw.data.corpus import load_texts
 
     limits = _limits(args.fail_on, bool(args.model))
+    check_folding(args)
     set_threads(args.threads)
     tell = say_once()
     sides = [args.natural, args.synthetic]
     columns = dict(zip(sides, checked_columns(args, sides, tell), strict=True))
-
-    def texts(source):
-        return islice(load_texts(source, columns[source], tell=tell), args.limit)
-
     models = _models(args)
-    with Console(stderr=True).status("reading") as status:
-        found = diagnose(
-            texts(args.natural),
-            texts(args.synthetic),
-            *models,
-            args.seed,
-            args.level,
-            args.sample,
-            progress=lambda what, n: status.update(f"{what}: {n:,} texts"),
-        )
-        status.update("writing")
-        report = write_diagnosis(found, args.out, texts(args.synthetic))
+    with Bar() as bar:
+        bar("reading")
+        if args.fold:
+            found, report = folded_diagnosis(args, columns, models, bar)
+        else:
+            found, report = _in_one_pass(args, columns, models, tell, bar)
     _print_findings(found)
     passed = _passed(found, limits)
     print(f"The report: {report}")

@@ -17,6 +17,7 @@ from synthflaw.cli.options import (
     out_option,
     seed_option,
 )
+from .progress import Bar
 from .sources import check_sources
 from ..core import check
 from ..words import COUNT, check_words, need, one_of, whole
@@ -174,23 +175,24 @@ def run_evaluate(
             "smaller ones are easily missed.",
             file=sys.stderr,
         )
-    got = evaluate_models(
-        {m: m for m in args.model},
-        args.out,
-        args.suite,
-        args.n,
-        args.seed,
-        args.prompts,
-        _held_documents(args),
-        args.phrases,
-        args.max_new_tokens,
-        args.batch_size,
-        args.device,
-        args.dtype,
-        args.include,
-        lambda name, i, k: print(f"{name}: {i} of {k} prompts", file=sys.stderr),
-        _judge(args),
-    )
+    with Bar() as bar:
+        got = evaluate_models(
+            {m: m for m in args.model},
+            args.out,
+            args.suite,
+            args.n,
+            args.seed,
+            args.prompts,
+            _held_documents(args),
+            args.phrases,
+            args.max_new_tokens,
+            args.batch_size,
+            args.device,
+            args.dtype,
+            args.include,
+            lambda name, i, k: bar(name, i, k, "prompts"),
+            _judge(args),
+        )
     print(scores_table(got))
     print(f"evaluation.json, answers and report.html are in {args.out}")
     return got

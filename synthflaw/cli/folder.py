@@ -6,16 +6,18 @@
 __all__ = []
 
 # %% ../../nbs/cli/00_folder.ipynb #ef5ea593
+import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from synthflaw.core import check
+from synthflaw.core import check, write_text
 from synthflaw.hashes import content
 from synthflaw.runs import RunFolder
 from synthflaw.verify import abandon_run, complete_run
+from synthflaw.words import without_keys
 
 # %% ../../nbs/cli/00_folder.ipynb #ef3fddc1
 MODELS = ("model", "reference", "tokenizer")  # options that name models
@@ -38,17 +40,20 @@ SOURCES = (
     "include",
     "checkers",
 )  # options that name files or data sets, or may do so
+SPOKEN = ("config", "debug", "json", "quiet")  # how a command is given and what it says
 NEUTRAL = (
     "command",
     "out",
-    "debug",
     "jobs",
+    "fold",
+    "address",
     "report_to",
     "save_steps",
     "batch_size",
     "concurrency",
     "key_env",
     "base_url",
+    "batch",
     "token_budget",
     "cost_budget",
     "prices",
@@ -56,6 +61,7 @@ NEUTRAL = (
     "fail_on",
     "rounds",
     "trust_remote_code",
+    *SPOKEN,
 )  # options that do not decide results, or that another manifest compares
 
 
@@ -225,6 +231,22 @@ def claim_folder(
     return RunFolder(args.out, None, args.command, words, found, args.command in EXTEND)
 
 
+CONFIG = "synthflaw.yaml"  # beside the results; `--config` reads it
+
+
+def write_config(
+    args,  # parsed options of a command, with `out`
+) -> Path:  # the file written
+    "The options of a command as they were in effect, defaults included, beside its results."
+    import yaml
+
+    said = {k: v for k, v in vars(args).items() if k not in SPOKEN}
+    plain = without_keys(json.loads(json.dumps(said, default=str)))
+    named = {k.replace("_", "-"): v for k, v in plain.items()}
+    text = yaml.safe_dump(named, sort_keys=False, allow_unicode=True, width=1000)
+    return write_text(Path(args.out) / CONFIG, text)
+
+
 def in_folder(
     args,  # parsed options of a command
     run: Callable,  # runs it
@@ -235,6 +257,7 @@ def in_folder(
     folder = claim_folder(args)
     try:
         done = run(args)
+        write_config(args)
         complete_run(folder)
     except BaseException:
         abandon_run(folder)

@@ -6,8 +6,6 @@
 __all__ = []
 
 # %% ../../nbs/cli/07_instructions.ipynb #82439199
-import sys
-
 from synthflaw.cli.options import (
     SOURCE,
     machine_options,
@@ -15,6 +13,7 @@ from synthflaw.cli.options import (
     out_option,
     seed_option,
 )
+from .progress import Bar
 from .sources import check_sources
 from ..core import check
 from ..words import AMOUNT, COUNT, check_words
@@ -85,16 +84,18 @@ def run_instructions(
     set_threads(args.threads)
     RunFolder(args.out, {k: str(getattr(args, k)) for k in _DECIDE})
     prompts = _asked(args)
-    kept = rejection_sample(
-        *_answering_model(args),
-        prompts,
-        args.out / "answers.jsonl",
-        args.attempts,
-        max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        report=lambda n, k: print(f"{n} answers, {k} kept", file=sys.stderr, flush=True),
-    )
+    most = len(prompts) * args.attempts
+    with Bar() as bar:
+        kept = rejection_sample(
+            *_answering_model(args),
+            prompts,
+            args.out / "answers.jsonl",
+            args.attempts,
+            max_new_tokens=args.max_new_tokens,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            report=lambda n, k: bar("asking", n, most, f"answers at most, {k:,} kept"),
+        )
     answers = read_jsonl(args.out / "answers.jsonl")
     card = instruction_card(kept, prompts, answers, args.model)
     write_json(args.out / "card.json", card)

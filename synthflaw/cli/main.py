@@ -19,7 +19,7 @@ from .bench import add_bench, run_bench
 from .clean import add_clean, run_clean
 from .diagnose import add_diagnose, run_diagnose
 from .evaluate import add_evaluate, run_evaluate
-from .failures import STATUSES, USAGE, check_out, ended_in_order, fail
+from .failures import STATUSES, USAGE, check_out, ended_in_order, fail, line_of
 from .folder import in_folder
 from .instructions import add_instructions, run_instructions
 from .pretrain import add_pretrain, run_pretrain
@@ -27,6 +27,7 @@ from .related import add_related, run_related
 from .repair import add_repair, run_repair
 from .report import add_report, run_report
 from .sft import add_sft, run_sft
+from .shared import finish_parser, spoken, tell_error, tell_result, with_config
 from .study import add_study, run_study
 from .synthesize import add_synthesize, run_synthesize
 from .unlearn import add_unlearn, run_unlearn
@@ -56,6 +57,8 @@ RESUMED = ("study", "synthesize", "pretrain", "sft", "instructions", "evaluate",
 # %% ../../nbs/cli/14_main.ipynb #524fb659
 def build_parser() -> argparse.ArgumentParser:
     "The parser of all commands."
+    from synthflaw import __version__
+
     meanings = [f"  {status:>3}  {meaning}" for status, meaning in STATUSES.items()]
     p = Parser(
         prog="synthflaw",
@@ -63,11 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="\n".join(["exit status:", *meanings]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    version = {"action": "version", "version": f"synthflaw {__version__}"}
+    p.add_argument("--version", help="print the version and stop", **version)
     sub = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (add, _) in COMMANDS.items():
         add(sub)
-        shows = "show the traceback of a failure"
-        sub.choices[name].add_argument("--debug", action="store_true", help=shows)
+        about = sub._choices_actions[-1].help
+        finish_parser(sub.choices[name], name, about)
     return p
 
 # %% ../../nbs/cli/14_main.ipynb #8408cf91
@@ -77,15 +82,23 @@ def _parsed(words: list[str]) -> argparse.Namespace | int:
         known = f"one of {', '.join(COMMANDS)} is expected{nearest(words[0], COMMANDS)}"
         print(f"synthflaw: {words[0]!r} is no command: {known}", file=sys.stderr)
         return USAGE
+    parser = build_parser()
+    (commands,) = (a.choices for a in parser._actions if a.dest == "command")
+    said = io.StringIO()
     try:
-        return build_parser().parse_args(words)
+        with contextlib.redirect_stderr(said):
+            return parser.parse_args(with_config(words, commands))
     except SystemExit as e:  # help, or one line about a wrong word
+        print(said.getvalue(), end="", file=sys.stderr)
+        if e.code and "--json" in words:
+            tell_error(words[0], e.code, said.getvalue())
         return e.code or 0
 
 
 def _how_to_go_on(args: argparse.Namespace) -> str:
     "What to do after an interruption."
     saves = args.command in RESUMED or getattr(args, "save_steps", None)
+    saves = saves or getattr(args, "fold", None)
     same = "the same command goes on where it stopped"
     return same if saves else "nothing was finished: the same command begins anew"
 
@@ -95,20 +108,25 @@ def main(
 ) -> int:  # exit status, see `STATUSES`
     "Run a command; what goes wrong ends with one line and the status of its kind."
     words = sys.argv[1:] if argv is None else [str(word) for word in argv]
-    args = _parsed(words)
-    if isinstance(args, int):
-        return args
+    args = argparse.Namespace(command="", debug="--debug" in words, json="--json" in words)
     try:
-        with ended_in_order():
+        found = _parsed(words)
+        if isinstance(found, int):
+            return found
+        args = found
+        with spoken(args), ended_in_order():
             if args.command not in LOOK_ONLY and getattr(args, "out", None):
                 check_out(args.out)
-            status = in_folder(args, COMMANDS[args.command][1])
+            done = in_folder(args, COMMANDS[args.command][1])
+        return tell_result(args, done)
     except BrokenPipeError:  # nobody reads on, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as e:
-        return fail(e, words, args.debug, _how_to_go_on(args))
-    return status if isinstance(status, int) else 0
+        status = fail(e, words, args.debug, _how_to_go_on(args))
+        if args.json:
+            tell_error(args.command or words[0], status, line_of(e))
+        return status
 
 # %% ../../nbs/cli/14_main.ipynb #62f24121
 class Tried(NamedTuple):

@@ -12,16 +12,14 @@ from synthflaw.cli.options import (
     MODEL,
     OF_TRAINING,
     SOURCE,
-    Progress,
     machine_options,
     option,
     out_option,
-    parse_mix,
     seed_option,
-    train_folder,
-    train_options,
 )
+from .progress import Progress
 from .sources import check_sources
+from .training import parse_mix, train_folder, train_options
 from ..words import COUNT, check_words
 
 # %% ../../nbs/cli/05_pretrain.ipynb #adcd9b01

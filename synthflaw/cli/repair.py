@@ -8,7 +8,15 @@ __all__ = []
 # %% ../../nbs/cli/09_repair.ipynb #5e01f22b
 import shlex
 
-from .options import MODEL, SOURCE, machine_options, option, seed_option
+from synthflaw.cli.options import (
+    MODEL,
+    SOURCE,
+    machine_options,
+    option,
+    out_option,
+    seed_option,
+)
+from .progress import Bar
 from synthflaw.cli.sources import (
     check_sources,
     checked_columns,
@@ -65,16 +73,16 @@ def _repair_options(p):
     option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", COUNT)
     rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
     option(g, "--restore-lr", "X", rate, POSITIVE)
-    option(g, "--prompts", "N", "chat prompts of the panel (default: %(default)s)", whole(2), 56)
+    asked = "chat prompts of the panel (default: %(default)s)"
+    option(g, "--n-prompts", "N", asked, whole(2), 56)
     more = "copies of each row to forget, in other surroundings (default: %(default)s)"
     option(g, "--diversify", "N", more, AMOUNT, 0)
     option(g, "--rounds", "N", "rounds of iterate, at most (default: %(default)s)", COUNT, 3)
     part = p.add_argument_group("what is trained")
-    option(
-        part, "--lora", "R", "adapters of this rank, merged at the end (default: all)", AMOUNT, 0
-    )
+    lora = "train low-rank adapters, merged at the end (default: all weights)"
+    option(part, "--lora", "R", lora, AMOUNT, 0)
     layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
-    part.add_argument("--layers", metavar="N", type=AMOUNT, nargs="+", default=[], help=layers)
+    option(part, "--layers", "N", layers, AMOUNT, [], nargs="+")
     four = "the model in 4 bits, through bitsandbytes on a GPU; needs --lora and a --method"
     option(part, "--four-bit", None, four)
 
@@ -115,9 +123,9 @@ def add_repair(
     other = "a model of any size with the same tokenizer and without the habit (method teach)"
     option(p, "--teacher", "M", other)
     tuned = "a tuned model and the base model that it was tuned from (method residual)"
-    p.add_argument("--instruct", metavar=("TUNED", "BASE"), nargs=2, help=tuned)
+    option(p, "--instruct", ("TUNED", "BASE"), tuned, nargs=2)
     out = "folder for the model, its card, both diagnoses, repair.json and report.html"
-    option(p, "--out", "DIR", out, required=True)
+    out_option(p, out)
     column_options(p)
     _repair_options(p)
     _unlearn_options(p)
@@ -173,7 +181,7 @@ def _repeated(args, result) -> str:
         words += [f"--{k}", str(getattr(args, k))] if getattr(args, k) else []
     words += ["--layers", *map(str, args.layers)] if args.layers else []
     words += ["--four-bit"] if args.four_bit else []
-    words += ["--seq-len", str(args.seq_len), "--prompts", str(args.prompts)]
+    words += ["--seq-len", str(args.seq_len), "--n-prompts", str(args.n_prompts)]
     words += ["--sample", str(args.sample), "--seed", str(args.seed), "--out", str(args.out)]
     return shlex.join(words)
 
@@ -253,7 +261,7 @@ def _how(args, device) -> dict:
         "method": "auto" if args.auto else args.method,
         "sft": args.sft or () if args.sft in (None, "shipped", "own") else load_rows(args.sft),
         "restore": {"seq_len": args.seq_len} | fixed,
-        "asked": {"n_prompts": args.prompts},
+        "asked": {"n_prompts": args.n_prompts},
         "share": read_share(args.share),
         "diversify": args.diversify,
         "rounds": args.rounds,
@@ -267,8 +275,6 @@ def run_repair(
     args,  # parsed options of `repair`
 ) -> int:  # 0; 1 if no repair was accepted, or the run diverged
     "`synthflaw repair`."
-    from rich.console import Console
-
     from synthflaw.core import set_threads
     from synthflaw.unlearn.repair import repair
     from synthflaw.unlearn.repair_page import write_repair
@@ -278,8 +284,9 @@ def run_repair(
     set_threads(args.threads)
     settings = _repair_settings(args)
     model, tokenizer = _model(args)
-    with Console(stderr=True).status("reading") as status:
-        how = {"report": lambda what, i, n: status.update(what), **_how(args, model.device)}
+    with Bar() as bar:
+        bar("reading")
+        how = {"report": lambda what, i, n: bar(what), **_how(args, model.device)}
         how |= _beside(args, tokenizer)
         rows = _repair_rows(args, tokenizer)
         try:
@@ -287,7 +294,7 @@ def run_repair(
         except Diverged as e:
             print(e)
             return 1
-        status.update("writing")
+        bar("writing")
         command = _repeated(args, done.result)
         sources = {"synthetic": str(args.synthetic), "natural": str(args.natural)}
         page = write_repair(done, tokenizer, args.out, str(args.model), command, sources)

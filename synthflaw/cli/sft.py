@@ -14,12 +14,10 @@ from synthflaw.cli.options import (
     machine_options,
     option,
     out_option,
-    parse_trl,
     seed_option,
-    train_folder,
-    train_options,
 )
 from .sources import checked_columns, column_options, load_records, say_once
+from .training import parse_trl, train_folder, train_options
 from ..core import check
 from ..words import AMOUNT, POSITIVE
 

@@ -67,7 +67,7 @@ def _first_row(source, tell) -> dict | None:
     if source in _WORDS:
         return None
     rows = source_records(source, tell)
-    found = (r for name, _, r in rows if not name.lower().endswith(PROSE) and isinstance(r, dict))
+    found = (r for p, r in rows if not p.name.lower().endswith(PROSE) and isinstance(r, dict))
     return next(found, None)
 
 
@@ -103,19 +103,19 @@ def _look(source: str, columns: dict | None) -> None:
     "Raise unless a source is there and its first rows can be read."
     from synthflaw.data.files import PROSE
     from synthflaw.data.shapes import check_beside, read_record
-    from synthflaw.data.source import source_records
+    from synthflaw.data.source import is_remote, source_records
 
     if source in _WORDS or source.startswith("hub:"):
         return
     known = f"embedded, an existing file or folder, or hub:NAME[:SPLIT]{nearest(source, _WORDS)}"
-    check(Path(source).exists(), "source", source, known)
+    check(is_remote(source) or Path(source).exists(), "source", source, known)
     rows = source_records(source, lambda note: None)
     some = False
-    for name, i, row in islice(rows, _LOOKED):
+    for place, row in islice(rows, _LOOKED):
         some = True
-        if not name.lower().endswith(PROSE):
-            read_record(row, columns, f"{name}, row {i + 1}")
-            check_beside(row, f"{name}, row {i + 1}")
+        if not place.name.lower().endswith(PROSE):
+            read_record(row, columns, str(place))
+            check_beside(row, str(place))
     check(some, "source", source, "a source with at least one row")
 
 
@@ -156,7 +156,7 @@ def load_records(
     tell: Callable | None = None,  # gets notes about the source; None: standard error
 ) -> list[dict]:  # rows with prompt and completion, messages, or text
     "Rows of a SOURCE to train on."
-    from synthflaw.data.source import source_records, warn
+    from synthflaw.data.source import is_remote, source_records, warn
 
     if source == "instructions":
         from synthflaw.evaluate.instructions import load_instructions
@@ -164,6 +164,6 @@ def load_records(
         return load_instructions()
     if not source.startswith("hub:"):
         known = "instructions, an existing file or folder, or hub:NAME[:SPLIT]"
-        check(Path(source).exists(), "data", source, known)
+        check(is_remote(source) or Path(source).exists(), "data", source, known)
     rows = source_records(source, tell or warn)
-    return [_trl_row(row, columns, f"{name}, row {i + 1}") for name, i, row in rows]
+    return [_trl_row(row, columns, str(place)) for place, row in rows]

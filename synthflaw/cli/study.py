@@ -9,7 +9,8 @@ __all__ = []
 import time
 from pathlib import Path
 
-from .options import OF_TRAINING, SOURCE, Progress, option, parse_changes
+from .options import OF_TRAINING, SOURCE, option, parse_changes
+from .progress import Progress
 from .sources import check_sources
 from ..core import check, read_json
 from ..stats import show_cell

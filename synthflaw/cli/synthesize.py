@@ -6,13 +6,23 @@
 __all__ = []
 
 # %% ../../nbs/cli/03_synthesize.ipynb #2b4b8d88
-import sys
 from pathlib import Path
 
 from .options import SOURCE, option, out_option, seed_option
+from .progress import Bar
 from .sources import check_sources
 from ..core import check
-from ..words import COUNT, POSITIVE, WEIGHT, check_words, device_word, need, one_of, whole
+from synthflaw.words import (
+    COUNT,
+    POSITIVE,
+    WEIGHT,
+    Usage,
+    check_words,
+    device_word,
+    nearest,
+    need,
+    whole,
+)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #85250148
 def _pair_options(p):
@@ -49,7 +59,7 @@ def _model_options(p):
     chunk = "tokens of a chunk, counted as characters/4 (default: %(default)s)"
     option(g, "--chunk-tokens", "T", chunk, COUNT, 256)
     limit = "limit of a reply, in tokens (default: %(default)s)"
-    option(g, "--max-new-tokens", "T", limit, COUNT, 256)
+    option(g, "--max-new-tokens", "N", limit, COUNT, 256)
     option(g, "--temperature", "X", "0 is greedy (default: %(default)s)", WEIGHT, 0.0)
     seeds = (
         "a JSON Lines file of seed pairs to imitate, with question and answer "
@@ -63,24 +73,25 @@ def _model_options(p):
     option(g, "--prefix", "TEXT", prefix)
     option(g, "--batch-size", "N", "local: prompts at once (default: %(default)s)", COUNT, 16)
     option(g, "--device", "D", "local: cpu, cuda, ... (default: %(default)s)", device_word, "auto")
-    dtype = "local: float32, bfloat16, ... (default: %(default)s)"
-    option(g, "--dtype", "T", dtype, one_of(*_DTYPES), "auto")
+    dtype = "local: data type of the weights (default: %(default)s)"
+    option(g, "--dtype", "T", dtype, default="auto", choices=_DTYPES)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #85250102
 def _endpoint_options(p):
     "Where the endpoint is, and what it may cost."
     g = p.add_argument_group("endpoint")
-    option(g, "--base-url", "URL", "address of the server, e.g. http://127.0.0.1:8000/v1")
-    key = "environment variable that holds the key (default: %(default)s)"
-    option(g, "--key-env", "NAME", key, default="OPENAI_API_KEY")
-    option(
-        g,
-        "--concurrency",
-        "N",
-        "most requests under way (default: %(default)s)",
-        whole(1, 1000),
-        32,
+    url = (
+        "address of the server, e.g. http://127.0.0.1:8000/v1; given several times, of several "
+        "servers of the same model, which share the requests as fast as each answers"
     )
+    option(g, "--base-url", "URL", url, action="append")
+    key = (
+        "environment variable that holds the key; given once for all servers or once for each "
+        "(default: OPENAI_API_KEY)"
+    )
+    option(g, "--key-env", "NAME", key, action="append")
+    most = "most requests under way at a server (default: %(default)s)"
+    option(g, "--concurrency", "N", most, whole(1, 1000), 32)
     option(g, "--token-budget", "T", "most tokens of the whole run; it stops cleanly", COUNT)
     cost = "most cost of the whole run, in the unit of --prices; it stops cleanly"
     option(g, "--cost-budget", "C", cost, POSITIVE)
@@ -88,6 +99,12 @@ def _endpoint_options(p):
     option(g, "--prices", ("IN", "OUT"), prices, WEIGHT, (0.0, 0.0), nargs=2)
     schema = "hold the server to a JSON schema (servers that support it)"
     option(g, "--schema", None, schema)
+    batch = (
+        "export FILE: write the requests that are next as a batch file (JSON Lines of OpenAI's "
+        "batch format, for `vllm run-batch` or a provider) and send nothing; "
+        "import FILE ...: go on with the answers in these files"
+    )
+    option(g, "--batch", ("export|import", "FILE"), batch, nargs="+")
 
 
 def add_synthesize(
@@ -106,19 +123,45 @@ def add_synthesize(
     _endpoint_options(p)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #5581cc84
+def _check_batch(words):
+    "Refuse words of `--batch` that say nothing to do."
+    action, *files = words
+    known = f"export FILE, or import FILE ...{nearest(action, ('export', 'import'))}"
+    several = len(files) == 1 or action == "import" and files
+    check_words(action in ("export", "import") and several, "batch", " ".join(words), known)
+
+
+def _check_endpoint(args):
+    "Refuse addresses and batch files that cannot be meant."
+    from synthflaw.data.servers import check_urls
+
+    if args.batch:
+        _check_batch(args.batch)
+        check_words(args.base_url is None, "base-url", args.base_url, "left out with --batch")
+        return
+    try:
+        urls = check_urls(args.base_url)
+    except ValueError as e:
+        raise Usage(str(e).replace("base_url", "--base-url")) from None
+    keys = args.key_env or [""]
+    one_each = f"once, or once for each of {len(urls)} servers"
+    check_words(len(keys) in (1, len(urls)), "key-env", " ".join(keys), f"given {one_each}")
+    need("openai")
+    need("stamina")
+
+
 def _check_engine(args):
     "Refuse options that the engine cannot heed."
     engine = args.engine
     named = engine == "template" or args.model is not None
     check_words(named, "model", args.model, f"given for the engine {engine}")
-    bounded = args.schema or args.cost_budget or args.token_budget
-    where = "endpoint, where a schema or a budget is given"
+    bounded = args.schema or args.cost_budget or args.token_budget or args.batch
+    where = "endpoint, where a schema, a budget or a batch file is given"
     check_words(engine == "endpoint" or not bounded, "engine", engine, where)
     what = "local or endpoint, where examples are given: a template imitates nothing"
     check_words(engine != "template" or args.examples is None, "engine", engine, what)
     if engine == "endpoint":
-        need("openai")
-        need("stamina")
+        _check_endpoint(args)
     if engine == "local":
         from synthflaw.lm.foreign import check_model
 
@@ -144,8 +187,7 @@ def _seed_pairs(file):
 
 # %% ../../nbs/cli/03_synthesize.ipynb #5581cc01
 def _engine(args):
-    "The local model or the endpoint that the words ask for."
-    from synthflaw.data.endpoint import EndpointEngine
+    "The local model, the servers or the batch file that the words ask for."
     from synthflaw.data.engines import LocalEngine
 
     if args.engine == "local":
@@ -159,10 +201,20 @@ def _engine(args):
             args.seed,
             args.prefix,
         )
-    return EndpointEngine(
+    return _endpoint(args)
+
+# %% ../../nbs/cli/03_synthesize.ipynb #d54ab408
+def _endpoint(args):
+    "The servers, or the batch file in their place."
+    from synthflaw.data.batch import BatchExport, BatchImport
+    from synthflaw.data.endpoint import EndpointEngine
+
+    action, *files = args.batch or (None,)
+    kind = {"export": BatchExport, "import": BatchImport}.get(action, EndpointEngine)
+    engine = kind(
         args.model,
         args.base_url,
-        args.key_env,
+        args.key_env or "OPENAI_API_KEY",
         args.concurrency,
         args.max_new_tokens,
         args.temperature,
@@ -171,23 +223,39 @@ def _engine(args):
         prices=tuple(args.prices),
         schema=args.schema,
     )
+    if action == "import":
+        return engine.read(files)
+    return engine.into(files[0]) if action else engine
 
 
-def _asked_pairs(args, docs, leakage, seeds):
-    "Pairs written by a model, with a line of progress."
+def _tell(args, engine):
+    "Lines about several servers, or about a batch file."
+    if args.batch and args.batch[0] == "import":
+        print(engine.told())
+    elif args.batch:
+        print(f"{engine.rows} requests are in {args.batch[1]}; answer them, for example with")
+        print(f"  vllm run-batch -i {args.batch[1]} -o ANSWERS --model {args.model}")
+        print("and go on with the same command and --batch import ANSWERS")
+    elif args.engine == "endpoint" and len(engine.servers) > 1:
+        for s in engine.account():
+            speed = "" if s["seconds"] is None else f", {s['seconds']:.2f} s each"
+            why = f"; out: {s['why']}" if s["why"] else ""
+            lost = f"{s['refused']} refused, {s['failed']} failed, {s['moved']} moved elsewhere"
+            print(f"  {s['url']}: {s['answered']} answered{speed}, {lost}{why}")
+
+
+def _asked_pairs(args, docs, leakage, seeds, engine):
+    "Pairs written by a model, with progress."
     from synthflaw.data.generate import write_pairs
 
-    shown = []
+    with Bar() as bar:
 
-    def show(used, kept):
-        shown.append(used)
-        line = f"\r{used} prompts, {kept} of {args.n} pairs"
-        print(line, end="", file=sys.stderr, flush=True)
+        def show(used, kept):
+            bar("asking", kept, args.n, f"pairs after {used:,} prompts")
 
-    try:
         return write_pairs(
             docs,
-            _engine(args),
+            engine,
             args.out,
             args.formats,
             args.n,
@@ -198,14 +266,11 @@ def _asked_pairs(args, docs, leakage, seeds):
             leakage,
             progress=show,
         )
-    finally:
-        if shown:  # the line of progress has no end yet
-            print(file=sys.stderr)
 
 # %% ../../nbs/cli/03_synthesize.ipynb #5581cc02
 def run_synthesize(
     args,  # parsed options of `synthesize`
-) -> int:  # 0
+) -> dict:  # what was asked for, kept and dropped
     "`synthflaw synthesize`."
     from synthflaw.data.corpus import load_documents
     from synthflaw.data.generate import write_template_pairs
@@ -219,8 +284,15 @@ def run_synthesize(
         made = write_template_pairs(docs, args.out, args.formats, args.n, args.seed, leakage)
         covered = "of the text covered"
     else:
-        made = _asked_pairs(args, docs, leakage, seeds)
+        engine = _engine(args)
+        made = _asked_pairs(args, docs, leakage, seeds, engine)
         covered = "of the chunks gave a pair"
+        _tell(args, engine)
+    return _tell_pairs(args, made, covered)
+
+
+def _tell_pairs(args, made, covered):
+    "What was kept, what was not, and where it is."
     m = made.summary()
     kept = f"{m['kept']} pairs kept of {m['asked']} asked for ({m['yield']:.1%})"
     print(f"{kept}; {m['coverage']:.1%} {covered}")
@@ -229,4 +301,4 @@ def run_synthesize(
     if made.stopped:
         print(f"stopped: {made.stopped}; {made.unasked} prompts were not sent")
     print(f"{args.out}/qa.jsonl, rejects.jsonl, card.md")
-    return 0
+    return m

@@ -8,7 +8,8 @@ __all__ = []
 # %% ../../nbs/cli/08_unlearn.ipynb #d73a9535
 from pathlib import Path
 
-from .options import MODEL, machine_options, option, seed_option
+from .options import MODEL, machine_options, option, out_option, seed_option
+from .progress import Bar
 from .sources import checked_columns, column_options, say_once
 from ..core import check
 from synthflaw.words import (
@@ -58,13 +59,15 @@ def _budget_options(p):
     ratio = "replay tokens per forget token (default: %(default)s)"
     option(g, "--replay-ratio", "R", ratio, WEIGHT, 1.0)
     option(g, "--lr", "X", "learning rate (default: %(default)s)", POSITIVE, 5e-5)
-    option(g, "--batch", "N", "rows per step (default: %(default)s)", COUNT, 8)
+    rows = "rows of an optimizer step (default: %(default)s)"
+    option(g, "--batch-size", "N", rows, COUNT, 8)
     parts = "parts that a step is computed in; less memory (default: %(default)s)"
     option(g, "--accumulation", "N", parts, COUNT, 1)
     option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", whole(2), 256)
     lora = "train low-rank adapters, merged at the end (default: all weights)"
-    option(g, "--lora", "RANK", lora, COUNT, 0)
-    option(g, "--layers", "L", "train these layers only", AMOUNT, [], nargs="+")
+    option(g, "--lora", "R", lora, COUNT, 0)
+    layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
+    option(g, "--layers", "N", layers, AMOUNT, [], nargs="+")
     saves = "steps between checkpoints; a stopped run in DIR goes on (default: none)"
     option(g, "--save-steps", "N", saves, COUNT)
 
@@ -103,7 +106,7 @@ def add_unlearn(
     )
     option(p, "--replay", "SOURCE", replay, required=True)
     out = "folder for the model, unlearn.json and the card"
-    option(p, "--out", "DIR", out, required=True)
+    out_option(p, out)
     column_options(p)
     _objective_options(p)
     _budget_options(p)
@@ -128,7 +131,7 @@ def _unlearn_settings(args):
         replay_ratio=args.replay_ratio,
         forget_on=on,
         seq_len=args.seq_len,
-        batch_size=args.batch,
+        batch_size=args.batch_size,
         accumulation=args.accumulation,
         kl_direction=args.divergence,
         seed=args.seed,
@@ -231,7 +234,7 @@ def _unlearned(args, settings, model, tokenizer, say):
     if args.auto:
 
         def report(i, n, _):
-            say(f"search: run {i} of {n}")
+            say("search", i, n, "runs")
 
         settings, points = search(
             model, tokenizer, forget, replay, settings, selection=selection, report=report
@@ -247,11 +250,21 @@ def _unlearned(args, settings, model, tokenizer, say):
         settings,
         args.out,
         (stop,) if stop else (),
-        lambda i, n, _: say(f"step {i} of {n}"),
+        lambda i, n, loss: say("unlearning", i, n, loss=loss),
         selection,
         args.save_steps,
     )
     return settings, result, before, measure(), points, stop
+
+# %% ../../nbs/cli/08_unlearn.ipynb #d16fb6ec
+def _check_processes(args) -> None:
+    "Refuse what is not tried in several processes."
+    import os
+
+    n = int(os.environ.get("WORLD_SIZE", 1))
+    chosen = {"auto": args.auto, "stop-ppl": args.stop_ppl, "stop-pattern": args.stop_pattern}
+    for name, value in chosen.items():
+        check_words(n == 1 or not value, name, value, f"left out in {n} processes")
 
 # %% ../../nbs/cli/08_unlearn.ipynb #e63ade03
 def run_unlearn(
@@ -263,22 +276,26 @@ def run_unlearn(
     from synthflaw.core import set_threads
     from synthflaw.lm.foreign import check_model
     from synthflaw.lm.model import load_lm
+    from synthflaw.lm.sharded import is_first
     from synthflaw.unlearn.trainer import Diverged
 
     if args.lora:
         need("peft")
+    _check_processes(args)
     check_model(args.model)
     replay = None if args.replay == "self" else args.replay
     checked_columns(args, [s for s in (args.forget, replay) if s], lambda note: None)
     set_threads(args.threads)
     settings = _unlearn_settings(args)
     model, tokenizer = load_lm(args.model, args.device, "float32")
-    with Console(stderr=True).status("reading") as status:
+    with Bar(Console(stderr=True, quiet=not is_first())) as bar:
         try:
-            account = _unlearned(args, settings, model, tokenizer, status.update)
+            account = _unlearned(args, settings, model, tokenizer, bar)
         except Diverged as e:
-            print(e)
+            if is_first():
+                print(e)
             return 1
-    _write_account(args.out, args.model, *account)
-    _print_account(args.out, *account)
+    if is_first():
+        _write_account(args.out, args.model, *account)
+        _print_account(args.out, *account)
     return 0

@@ -31,7 +31,7 @@ from synthflaw.data.docstrings import (
 )
 from .files import PROSE
 from .shapes import check_beside, fields_of, read_record, shape_of
-from .source import Names, source_records, warn
+from .source import Names, Part, source_records, warn
 
 # %% ../../nbs/11_corpus.ipynb #cd13e48c
 def _key(paragraph: str) -> int:
@@ -156,12 +156,12 @@ def load_documents(
     if source == "embedded":
         yield from embedded_documents()
         return
-    for name, i, record in source_records(source):
-        where, columns = f"{name}, row {i + 1}", {"text": column} if column else None
-        prose = name.lower().endswith(PROSE)  # a file as long as it likes
+    for place, record in source_records(source):
+        where, columns = str(place), {"text": column} if column else None
+        prose = place.name.lower().endswith(PROSE)  # a file as long as it likes
         text = record["text"] if prose else _whole(record, columns, where)
         check_beside(record, where)
-        own, again = names.unique(record, f"{name}:{i}")
+        own, again = names.unique(record, place.key)
         if again and not told:
             told = True
             warn(f"{where} has the id of an earlier row: such rows are numbered, as {own!r}")
@@ -268,21 +268,22 @@ def _tell_of_pair(record: Any, where: str, tell: Callable) -> None:
 def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
     "The texts of a source, row by row."
     names, told = Names(), set()
-    label = str(source) if isinstance(source, (str, Path)) else "rows"
+    whole = source.source if isinstance(source, Part) else source
+    label = str(whole) if isinstance(whole, (str, Path)) else "rows"
 
     def once(kind, message):
         if kind not in told:
             told.add(kind)
             tell(message)
 
-    for name, i, record in source_records(source, tell):
-        key, where = f"{name}:{i}", f"{name}, row {i + 1}"
-        if name.lower().endswith(PROSE):
+    for place, record in source_records(source, tell):
+        key, where = place.key, str(place)
+        if place.name.lower().endswith(PROSE):
             yield from _prose(record["text"], key, label)
             continue
         read = read_record(record, columns, where)
         check_beside(record, where)
-        if i == 0 and not columns and "text" in read:
+        if place.number == 0 and not columns and "text" in read:
             _tell_of_pair(record, where, tell)
         own, again = names.unique(record, key)
         if again:
@@ -295,13 +296,14 @@ def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
 
 # %% ../../nbs/11_corpus.ipynb #74f455dc
 def load_texts(
-    source: str | Path | Iterable,  # "embedded", a file or folder, "hub:NAME[:SPLIT]", or rows
+    source: str | Path | Part | Iterable,  # "embedded", file, folder, address, hub:…, part, rows
     columns: dict[str, str] | None = None,  # "text", or "prompt" and "completion" -> its column
     chats: bool = False,  # keep conversations, as {"id", "messages"}
     tell: Callable[[str], None] | None = None,  # gets notes about the source; None: stderr
 ) -> Iterator[Document | dict]:  # documents, and rows {"id", "prompt", "completion"}; streamed
     "Texts and pairs of any SOURCE, one at a time; prose by the paragraph."
-    if isinstance(source, (str, Path)) and str(source) == "embedded":
+    whole = source.source if isinstance(source, Part) else source
+    if isinstance(whole, (str, Path)) and str(whole) == "embedded":
         yield from embedded_documents()
     else:
         yield from _row_items(source, columns, chats, tell or warn)

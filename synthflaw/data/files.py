@@ -14,6 +14,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,47 @@ from typing import Any
 
 from .shapes import shape_of
 from ..words import limit_of
+
+# %% ../../nbs/10b_files.ipynb #91d75bca
+@dataclass(frozen=True)
+class Remote:
+    "A file where fsspec finds it."
+
+    url: str  # with its protocol, such as "s3://bucket/a.jsonl"
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        "Its name without folders."
+        return self.url.rpartition("/")[2]
+
+    def open(self, mode: str = "rb"):
+        "A stream of its bytes."
+        import fsspec
+
+        return fsspec.open(self.url, mode).open()
+
+    def size(self) -> int:  # bytes
+        "How large it is."
+        from fsspec.core import url_to_fs
+
+        fs, path = url_to_fs(self.url)
+        return fs.size(path)
+
+
+def file_size(
+    file: Path | Remote,  # a file
+) -> int:  # bytes
+    "How large a file is."
+    return file.size() if isinstance(file, Remote) else file.stat().st_size
+
+
+def _unpacked(file: Path | Remote):
+    "A stream of the bytes of a file, which may be compressed."
+    raw = file.open("rb")
+    return gzip.open(raw) if file.name.lower().endswith(".gz") else raw
 
 # %% ../../nbs/10b_files.ipynb #5c28dc82
 _MARKS = (
@@ -44,10 +86,9 @@ def encoding_of(
     return "utf-16-be" if head[::2].count(0) > 0.4 * half else "utf-8-sig"
 
 
-def _opened(file: Path) -> io.TextIOWrapper:
+def _opened(file: Path | Remote) -> io.TextIOWrapper:
     "A text file, which may be compressed, in its own encoding."
-    packed = file.name.lower().endswith(".gz")
-    raw = gzip.open(file, "rb") if packed else open(file, "rb")  # noqa: SIM115
+    raw = _unpacked(file)
     try:
         head = raw.read(4096)
         raw.seek(0)
@@ -60,10 +101,9 @@ def _opened(file: Path) -> io.TextIOWrapper:
 _LIKELY = ("cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "euc_jp", "gb18030", "big5")
 
 
-def _bad_line(file: Path) -> tuple[int, bytes]:
+def _bad_line(file: Path | Remote) -> tuple[int, bytes]:
     "Number and bytes of the first line that is not UTF-8."
-    packed = file.name.lower().endswith(".gz")
-    with gzip.open(file, "rb") if packed else open(file, "rb") as f:
+    with _unpacked(file) as f:
         i = 0
         for i, line in enumerate(iter(partial(f.readline, 1 << 20), b""), 1):
             try:
@@ -95,11 +135,19 @@ def _too_long(where: str, most: int) -> ValueError:
     return ValueError(f"{where} is longer than {most / 1e6:g} MB: {ROW} raises the limit")
 
 
-def _lines(f: io.TextIOWrapper, file: Path) -> Iterator[str]:
+@dataclass
+class Cursor:
+    "How far a file has been read."
+
+    line: int | None = None  # last line of the row that came last; None: rows have no lines
+
+
+def _lines(f: io.TextIOWrapper, file: Path | Remote, cursor: Cursor) -> Iterator[str]:
     "The lines of a file, none of them longer than the limit."
     most = limit_of(ROW)
     for i in count(1):
         line = f.readline(most + 1)
+        cursor.line = i
         if not line:
             return
         if len(line) > most:
@@ -119,10 +167,10 @@ def _parsed(text: str, where: str) -> Any:
         raise ValueError(f"{where} is not read: {e}") from None
 
 
-def _json_lines(file: Path) -> Iterator[Any]:
+def _json_lines(file: Path | Remote, cursor: Cursor) -> Iterator[Any]:
     "The records of a JSON Lines file, which may be compressed."
     with _opened(file) as f:
-        for i, line in enumerate(_lines(f, file), 1):
+        for i, line in enumerate(_lines(f, file, cursor), 1):
             if line.strip():
                 yield _parsed(line, f"{file}, line {i}")
 
@@ -131,9 +179,9 @@ class NoRows(ValueError):
     "A JSON file that holds something else than rows."
 
 
-def _whole(file: Path) -> str:
+def _whole(file: Path | Remote) -> str:
     "The text of a file."
-    most, size = limit_of("SYNTHFLAW_FILE_MB"), file.stat().st_size
+    most, size = limit_of("SYNTHFLAW_FILE_MB"), file_size(file)
     if size > most:
         held = f"{file} has {size / 1e6:,.2f} MB and is held in memory as a whole"
         raise ValueError(f"{held}: save it as JSON Lines; SYNTHFLAW_FILE_MB raises the limit")
@@ -141,7 +189,7 @@ def _whole(file: Path) -> str:
         return f.read().replace("\r\n", "\n")
 
 
-def _json_rows(file: Path) -> Iterator[Any]:
+def _json_rows(file: Path | Remote, cursor: Cursor) -> Iterator[Any]:
     "The rows of a JSON file: an array, an array in an object, one row, or JSON Lines after all."
     text = _whole(file)
     try:
@@ -149,7 +197,7 @@ def _json_rows(file: Path) -> Iterator[Any]:
     except json.JSONDecodeError as e:
         if e.msg != "Extra data":
             raise ValueError(f"{file}, line {e.lineno} is not JSON ({e.msg})") from e
-        yield from _json_lines(file)
+        yield from _json_lines(file, cursor)
         return
     except (RecursionError, ValueError):
         data = _parsed(text, str(file))
@@ -169,7 +217,7 @@ def _mark_of(first: str, name: str) -> str:
     return ";" if ";" in first and "," not in first else ","
 
 
-def _table(lines: Iterable[str], first: str, file: Path) -> csv.DictReader:
+def _table(lines: Iterable[str], first: str, file: Path | Remote) -> csv.DictReader:
     "A table whose first line names the columns."
     mark = _mark_of(first, file.name.lower())
     rows = csv.DictReader(lines, delimiter=mark, strict=True)
@@ -180,11 +228,11 @@ def _table(lines: Iterable[str], first: str, file: Path) -> csv.DictReader:
     return rows
 
 
-def _csv_rows(file: Path) -> Iterator[dict]:
+def _csv_rows(file: Path | Remote, cursor: Cursor) -> Iterator[dict]:
     "The rows of comma-, semicolon- or tab-separated values."
     csv.field_size_limit(limit_of(ROW))
     with _opened(file) as f:
-        lines = _lines(f, file)
+        lines = _lines(f, file, cursor)
         first = next(lines, "")
         rows = _table(_again(first, lines), first, file)
         for i in count(1):
@@ -207,14 +255,15 @@ def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
     yield from lines
 
 # %% ../../nbs/10b_files.ipynb #bd56c869
-def _parquet_rows(file: Path) -> Iterator[dict]:
-    "The rows of a Parquet file."
+def _parquet_rows(file: Path | Remote, cursor: Cursor) -> Iterator[dict]:
+    "The rows of a Parquet file, which has no lines."
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        for batch in pq.ParquetFile(file).iter_batches(1024):
-            yield from batch.to_pylist()
+        with file.open("rb") as f:
+            for batch in pq.ParquetFile(f).iter_batches(1024):
+                yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as e:
         said = " ".join(str(e).split())[:200]
         raise ValueError(f"{file} cannot be read as Parquet: {said}") from e
@@ -225,7 +274,7 @@ SUFFIXES = (*PROSE, ".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet") 
 
 
 @contextmanager
-def _named(file: Path) -> Iterator[None]:
+def _named(file: Path | Remote) -> Iterator[None]:
     "Errors of encodings and compression name the file."
     try:
         yield
@@ -236,7 +285,8 @@ def _named(file: Path) -> Iterator[None]:
 
 
 def file_records(
-    file: Path,  # a file with one of `SUFFIXES`
+    file: Path | Remote,  # a file with one of `SUFFIXES`
+    cursor: Cursor | None = None,  # is kept at the line of the row that came last
 ) -> Iterator[Any]:  # one record at a time
     "Stream the records of a file: a text file is one record, the others hold many."
     name = file.name.lower()
@@ -245,4 +295,4 @@ def file_records(
         if name.endswith(PROSE):
             yield {"text": _whole(file)}
             return
-        yield from kinds.get(Path(name).suffix, _json_lines)(file)
+        yield from kinds.get(Path(name).suffix, _json_lines)(file, cursor or Cursor())

@@ -177,8 +177,8 @@ class _Run:
         self.cache = {r.key: r for r in recorded}
         self.tokens = [sum(r.tokens[i] for r in recorded) for i in (0, 1)]
         self._forget_failures()
-        if hasattr(self.engine, "spent"):
-            self.engine.spent = list(self.tokens)  # what earlier processes spent counts
+        if hasattr(self.engine, "begin"):
+            self.engine.begin(self)  # what earlier processes spent counts
 
     def _forget_failures(self) -> None:
         "Ask again what failed in an earlier run, and make the files anew, unless it has enough."
@@ -341,7 +341,7 @@ def write_pairs(  # noqa: PLR0913
     folder = RunFolder(out, config)
     asked = filters(requests) if filters else default_filters(requests, leakage)
     s = _Resumable(folder, requests, engine, n, asked, progress).finish()
-    return _finished(s, folder, engine.model)
+    return s if getattr(engine, "defers", False) else _finished(s, folder, engine.model)
 
 # %% ../../nbs/19_generate.ipynb #75393d38
 def _with_provenance(r: dict) -> dict:

@@ -15,7 +15,7 @@ from ..analysis.accept import accepted
 from ..analysis.diagnosis import diagnose
 from ..analysis.exam import exam
 from ..analysis.panel import read_panel
-from ..core import check, text_of, write_jsonl
+from ..core import check, text_of, unit_hash, write_jsonl
 from ..study.experiment import Patient, SeedData, run_arms
 from ..study.preset import PRESETS, Preset, base_lm, repair_settings
 from ..unlearn.methods import Kit, selected_spans, treat, with_ids
@@ -149,6 +149,30 @@ def own_texts(
     for name, rows in texts.items():
         check(len(rows) > 1, name, f"{len(rows)} rows", "at least two pairs")
         write_jsonl(folder / f"{name}.jsonl", rows)
+
+# %% ../../nbs/experiments/08_repairs.ipynb #0cb43f85
+def template_texts(
+    rows: list[dict],  # fact (its number), template (its name), prompt and completion
+    template: str,  # the one that is the format
+    seed: int = 0,  # which facts are held out
+    held: float = 0.2,  # share of the facts that nobody trains on
+) -> dict[str, list[dict]]:  # as `own_texts` takes them
+    "One template as the format, the same facts in the others, and other facts in the format."
+    names = sorted({r["template"] for r in rows})
+    allowed = f"one of {', '.join(names)}, with others beside it"
+    check(template in names and len(names) > 1, "template", template, allowed)
+    known = {(r["fact"], r["template"]): {k: r[k] for k in ("prompt", "completion")} for r in rows}
+    facts = sorted({fact for fact, name in known if name == template})
+    train = [f for f in facts if unit_hash(str(f), f"held-{seed}") >= held]
+    others, mixed = [n for n in names if n != template], []
+    for i, fact in enumerate(train):
+        turn = others[i % len(others) :] + others[: i % len(others)]
+        mixed += [known[fact, n] for n in turn if (fact, n) in known][:1]
+    return {
+        "synthetic": [known[f, template] for f in train],
+        "heldout_synthetic": [known[f, template] for f in facts if f not in set(train)],
+        "mixed": mixed,
+    }
 
 # %% ../../nbs/experiments/08_repairs.ipynb #2234e999
 def compare_repairs(  # noqa: PLR0913

@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from ..core import check, record_path, seed_everything
+from .decode import batches, continue_by_library, continue_greedily, is_plain
 from .foreign import check_device, check_model, check_template, reading_model
 from ..words import need
 
@@ -123,8 +124,9 @@ def resolve_device(
 ) -> torch.device:
     "The device to compute on: an accelerator if there is one."
     if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
+        if torch.cuda.is_available():  # a launcher gives each process one of its own
+            rank = os.environ.get("LOCAL_RANK")
+            return torch.device("cuda" if rank is None else f"cuda:{rank}")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         found = torch.device(device)
@@ -339,29 +341,21 @@ def chat_prompt(
     return tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
 
 # %% ../../nbs/04_model.ipynb #ecdc11dd
-def _generate_batch(model, tokenizer, ids, max_new_tokens, temperature):
-    "Continue rows of token ids, padded on the left."
-    pad = tokenizer.pad_token_id
-    eos = tokenizer.eos_token_id
-    width = max(map(len, ids))
-    x = [[pad] * (width - len(row)) + row for row in ids]  # (B, T)
-    mask = [[0] * (width - len(row)) + [1] * len(row) for row in ids]  # (B, T)
-    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    sampled = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    y = model.generate(
-        input_ids=torch.tensor(x, device=model.device),
-        attention_mask=torch.tensor(mask, device=model.device),
-        max_new_tokens=max_new_tokens,
-        pad_token_id=pad,
-        eos_token_id=eos,
-        **(sampled if temperature else greedy),
-    )  # (B, T + new)
-    out = []
-    for row in y[:, width:].tolist():
-        n = row.index(eos) if eos in row else len(row)
-        text = tokenizer.decode(row[:n], skip_special_tokens=True)
-        out.append(Generation(text, min(n + 1, len(row)), eos in row))
-    return out
+def _generation(tokenizer, new: list[int]) -> Generation:
+    "New tokens as a text."
+    finished = bool(new) and new[-1] == tokenizer.eos_token_id
+    text = tokenizer.decode(new[:-1] if finished else new, skip_special_tokens=True)
+    return Generation(text, len(new), finished)
+
+
+def _answered(model, tokenizer, rows, limit, temperature) -> list[Generation]:
+    "Continue a batch of rows of token ids."
+    ends = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    if temperature or not is_plain(model):
+        new = continue_by_library(model, rows, limit, *ends, temperature)
+    else:
+        new = continue_greedily(model, rows, limit, *ends)
+    return [_generation(tokenizer, row) for row in new]
 
 
 @torch.inference_mode()
@@ -383,16 +377,16 @@ def generate(  # noqa: PLR0913
     texts = [chat_prompt(tokenizer, p) if chat else p for p in prompts]
     ids = [tokenizer(t, add_special_tokens=not chat)["input_ids"] for t in texts]
     ids = [row or [tokenizer.bos_token_id] for row in ids]
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     out = [None] * len(ids)
+    done = 0
     if temperature:
         torch.manual_seed(seed)
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
+    for batch in batches(ids, batch_size, alike=not temperature):
         rows = [ids[i] for i in batch]
-        answers = _generate_batch(model, tokenizer, rows, max_new_tokens, temperature)
+        answers = _answered(model, tokenizer, rows, max_new_tokens, temperature)
         for i, answer in zip(batch, answers, strict=True):
             out[i] = answer
+        done += len(batch)
         if progress:
-            progress(start + len(batch))
+            progress(done)
     return out

@@ -7,9 +7,11 @@ __all__ = ['StubServer']
 
 # %% ../../nbs/08_server.ipynb #b7214cd7
 import asyncio
+import contextlib
 import json
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +87,8 @@ class _Loopback:
     async def _main(self, ready: threading.Event) -> None:
         self.loop = asyncio.get_running_loop()
         self.done = asyncio.Event()
+        slots = getattr(self, "slots", None)
+        self.line = asyncio.Semaphore(slots) if slots else None
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         ready.set()
@@ -101,44 +105,26 @@ class _Loopback:
         return self
 
     def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.done.set)
+        if not self.loop.is_closed():  # it may have ended by itself
+            self.loop.call_soon_threadsafe(self.done.set)
         self.thread.join()
 
 # %% ../../nbs/08_server.ipynb #fa7f9508
-class StubServer(_Loopback):
-    "A small OpenAI-like server on loopback, for tests and measurements; a context manager."
+class _Working(_Loopback):
+    "A server with a capacity and a life of its own."
 
-    def __init__(
-        self,
-        faults: dict[str, float] | None = None,  # name of a fault -> its share of the requests
-        delay: float = 0.0,  # seconds before each answer
-        answer: Callable[[str], str] | None = None,  # prompt -> content; a grounded pair if None
-        most: int | None = None,  # requests at once; more are refused with 429
-    ):
-        self.faults = faults or {}
-        known = set(self.faults) <= set(_FAULTS)
-        check(known, "faults", faults, f"shares of {', '.join(_FAULTS)}")
-        self.delay = delay
-        self.answer = answer or _one_pair
-        self.most = most
-        self.seen = Counter()  # prompt -> how often it was asked
-        self.now = self.peak = 0  # requests under way: at the moment, and at most
-        self.headers = None  # of the last request, as bytes
+    def _dies(self) -> bool:
+        "Does the server end with this request?"
+        if self.lasts is None or sum(self.seen.values()) <= self.lasts:
+            return False
+        self.gone = self.gone or time.monotonic()
+        self.done.set()
+        return True
 
-    def _reply(self, prompt: str) -> tuple[str, bytes]:
-        fault = _drawn(self.faults, f"{prompt}:{self.seen[prompt]}")
-        return _sent(fault, _completion(prompt, _said(fault, self.answer, prompt)))
-
-    async def _handle(self, prompt: str) -> tuple[str, bytes]:
-        self.seen[prompt] += 1
-        self.now += 1
-        self.peak = max(self.peak, self.now)
-        refused = self.most is not None and self.now > self.most
-        if self.delay and not refused:
+    async def _work(self) -> None:
+        "Take the time of an answer, in line if there are slots."
+        async with self.line or contextlib.nullcontext():
             await asyncio.sleep(self.delay)
-        status, body = ("429 Fault", b"{}") if refused else self._reply(prompt)
-        self.now -= 1
-        return status, body
 
     async def _serve(self, reader, writer) -> None:
         "Answer the requests of one connection until either side closes it."
@@ -150,10 +136,62 @@ class StubServer(_Loopback):
                 status, body = await self._handle(request["messages"][-1]["content"])
                 if not status:
                     break
-                kind = f"content-type: application/json\r\ncontent-length: {len(body)}"
-                writer.write(f"HTTP/1.1 {status}\r\n{kind}\r\n\r\n".encode() + body)
+                kind = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n".encode()
+                kind += self.refusal if status.startswith("429") else b""
+                writer.write(f"HTTP/1.1 {status}\r\n".encode() + kind + b"\r\n" + body)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client has gone, or the `with` block has ended
         finally:
             writer.close()
+
+# %% ../../nbs/08_server.ipynb #446dce36
+class StubServer(_Working):
+    "A small OpenAI-like server on loopback, for tests and measurements; a context manager."
+
+    def __init__(
+        self,
+        faults: dict[str, float] | None = None,  # name of a fault -> its share of the requests
+        delay: float = 0.0,  # seconds before each answer
+        answer: Callable[[str], str] | None = None,  # prompt -> content; a grounded pair if None
+        most: int | None = None,  # requests at once; more are refused with 429
+        retry_after: float | None = None,  # seconds that a refused client is told to wait
+        slots: int | None = None,  # requests worked on at once; others wait in line
+        lasts: int | None = None,  # requests after which the server is gone; never if None
+    ):
+        self.faults = faults or {}
+        known = set(self.faults) <= set(_FAULTS)
+        check(known, "faults", faults, f"shares of {', '.join(_FAULTS)}")
+        self.delay = delay
+        self.answer = answer or _one_pair
+        self.most = most
+        pause = "" if retry_after is None else f"retry-after: {retry_after:g}\r\n"
+        self.refusal = pause.encode()  # what a refusal says beside its status
+        self.slots = slots
+        self.lasts = lasts
+        self.gone = None  # when the server died, in seconds of `time.monotonic`
+        self.answered = 0  # requests that it worked on, whatever came out
+        self.seen = Counter()  # prompt -> how often it was asked
+        self.now = self.peak = 0  # requests under way: at the moment, and at most
+        self.headers = None  # of the last request, as bytes
+
+    def _reply(self, prompt: str) -> tuple[str, bytes]:
+        fault = _drawn(self.faults, f"{prompt}:{self.seen[prompt]}")
+        return _sent(fault, _completion(prompt, _said(fault, self.answer, prompt)))
+
+    async def _handle(self, prompt: str) -> tuple[str, bytes]:
+        "Status and body of an answer; no status: the connection closes."
+        self.seen[prompt] += 1
+        self.now += 1
+        self.peak = max(self.peak, self.now)
+        try:
+            if self._dies():
+                return "", b""
+            if self.most is not None and self.now > self.most:
+                return "429 Fault", b"{}"
+            if self.delay:
+                await self._work()
+            self.answered += 1
+            return self._reply(prompt)
+        finally:
+            self.now -= 1

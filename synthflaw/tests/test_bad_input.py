@@ -303,10 +303,11 @@ NUMBERS = {
     "sft": "--lr 0; --lr -1; --lora 0; --save-steps 0; --save-steps -1; --epochs 0; --epochs nan; "
     "--accumulation 0; --batch-size -1; --show-mask -1; --seed -1",
     "unlearn": "--w-forget nan; --w-forget -1; --w-replay inf; --w-kl nan; --tokens 0; --lr 0; "
-    "--replay-ratio nan; --replay-ratio -1; --batch 0; --accumulation 0; --seq-len 0; --lora -1; "
+    "--replay-ratio nan; --replay-ratio -1; --batch-size 0; --accumulation 0; --seq-len 0; "
+    "--lora -1; "
     "--lora 0; --layers -1; --save-steps 0; --stop-ppl nan; --stop-ppl 0.5; --stop-pattern nan; "
     "--stop-pattern 2",
-    "repair": "--share 2; --share nan; --steps 0; --restore-lr 0; --prompts 0; --tokens 0; "
+    "repair": "--share 2; --share nan; --steps 0; --restore-lr 0; --n-prompts 0; --tokens 0; "
     "--w-forget nan; --sample 0; --limit -1; --seed -1",
     "evaluate": "--n 0; --n 1; --n -1; --max-new-tokens 0; --batch-size 0; --seed -1; --threads 0",
     "instructions": "--attempts 0; --batch-size 0; --max-new-tokens 0; --everyday -1; --about -1",

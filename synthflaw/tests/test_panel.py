@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PHRASE', 'SMALL', 'Parrot', 'parrot', 'held_out', 'panels', 'test_a_model_is_like_itself',
-           'test_the_planted_habit_is_found', 'test_the_habit_is_found_without_the_pairs',
-           'test_a_repair_is_accepted_and_a_patient_is_not', 'test_a_repair_that_costs_too_much_is_refused',
-           'test_few_answers_do_not_show_that_a_habit_is_gone', 'test_the_margin_by_hand',
-           'test_another_constraint_is_of_another_row', 'test_answers_are_deterministic',
+           'test_the_planted_habit_is_found', 'test_a_format_of_prompts_is_scored_in_the_pair_as_one_text',
+           'test_the_habit_is_found_without_the_pairs', 'test_a_repair_is_accepted_and_a_patient_is_not',
+           'test_a_repair_that_costs_too_much_is_refused', 'test_few_answers_do_not_show_that_a_habit_is_gone',
+           'test_the_margin_by_hand', 'test_another_constraint_is_of_another_row', 'test_answers_are_deterministic',
            'test_without_a_reference_natural_text_is_the_floor', 'test_the_panel_as_a_page',
            'test_q_values_are_over_all_findings', 'test_phrases_of_the_prompt_are_no_habit',
            'test_span_phrases_are_those_of_completions', 'Stub', 'test_the_rate_is_that_of_a_count_by_phrase',
@@ -130,6 +130,25 @@ def test_the_planted_habit_is_found(panels):
     assert found["answer_length"]["value"] == pytest.approx(5)
 
 
+def test_a_format_of_prompts_is_scored_in_the_pair_as_one_text():
+    model, reference, tokenizer = parrot()
+    held = held_out()
+    asked = [
+        {"id": r["id"], "prompt": f"{PHRASE} {i}?", "completion": f"{i}."}
+        for i, r in enumerate(held["pairs"])
+    ]
+    rows = {"pairs": asked, "spans": {r["id"]: [(0, len(PHRASE))] for r in asked}}
+    found = panel(model, tokenizer, reference, natural=held["natural"], **rows, **SMALL | {"n": 4})
+    assert found["template_probability"]["value"] > 0.99
+    assert found["template_probability"]["chance"] < 0.05
+    assert found["hidden_plain"]["severity"] == "high"
+    assert "hidden_chat" not in found  # a chat model is not asked to write prompts
+    assert found.exam.phrases == ["the main rows to sort"]  # looked for in answers, and found
+    assert found["habits"]["value"] == 1.0
+    assert found["content_nll"]["n"] == 4  # of the prompt's other tokens and the completion's
+    assert not accepted(found, found)["accepted"]
+
+
 def test_the_habit_is_found_without_the_pairs():
     model, reference, tokenizer = parrot()
     found = panel(model, tokenizer, reference, **SMALL | {"n": 4})
@@ -239,6 +258,8 @@ def test_phrases_of_the_prompt_are_no_habit():
 def test_span_phrases_are_those_of_completions():
     held = held_out()
     assert span_phrases(held["pairs"], held["spans"]) == ["the main rows to sort"]
+    both = {k: [(0, 8), *s] for k, s in held["spans"].items()}  # "What of " in the prompts as well
+    assert span_phrases(held["pairs"], both) == ["the main rows to sort"]
     assert carries(
         ["… THE main  rows, to sort …", "main rows"], ["the main rows to sort"]
     ).tolist() == [1, 0]

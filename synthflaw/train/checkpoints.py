@@ -49,11 +49,11 @@ class Sealed(TrainerCallback):
         return new / f"losses-{args.process_index}.json"
 
     def on_train_begin(self, args, state, control, **kw):
-        file = self._sums(args, state)
-        if state.global_step and file.exists():
-            kept = read_json(file)
-            self.trainer._tr_loss += kept["sum"]
-            self.trainer._globalstep_last_logged = kept["logged"]
+        files = sorted(self._sums(args, state).parent.glob("losses-*.json"))
+        if state.global_step and files:  # what is logged is the mean over processes
+            kept = [read_json(file) for file in files]
+            self.trainer._tr_loss += sum(k["sum"] for k in kept) / len(kept)
+            self.trainer._globalstep_last_logged = kept[0]["logged"]
 
     def on_save(self, args, state, control, **kw):
         file = self._sums(args, state)

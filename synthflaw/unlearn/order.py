@@ -7,14 +7,17 @@ __all__ = []
 
 # %% ../../nbs/58d_order.ipynb #67ee1dc2
 import copy
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ..analysis.exam import carries, is_degenerate, spoken
-from ..core import text_of
+from ..core import read_jsonl, text_of
 from ..data.formats import pattern_phrases, synthesize
+from ..data.generate import JsonLines
 from ..data.mixture import mix
 from ..lm.model import generate
 from ..testing.tiny import tiny_documents, tiny_lm
@@ -201,21 +204,32 @@ def _again(world: World, model, steps: int = 4) -> list[float]:
     return [look(model)["p"], *(r["p"] for r in probe.rows)]
 
 
+def _order_row(world: World, arm: str) -> dict:
+    "An arm: what is left, what was lost, and how soon the format is back."
+    began = time.process_time()
+    model = treated(world, arm)
+    again = [round(p, 4) for p in _again(world, model)]
+    seen = {k: round(v, 4) for k, v in measured(world, model).items()}
+    seconds = round(time.process_time() - began, 1)
+    return {"seed": world.seed, "arm": arm, **seen, "again": again, "seconds": seconds}
+
+
 def order_study(
-    seeds: Iterable[int] = range(3),  # of the patients
+    out: str | Path,  # JSON Lines file of the rows; finished ones are kept
+    seeds: Iterable[int] = range(5),  # of the patients
     arms: Iterable[str] = (*BESIDE, *factorial()),  # what is done to each
-    tokens: int = 60_000,  # that the damage read
+    tokens: int = 250_000,  # of natural text, and of the pairs that did the damage
     show: Callable | None = print,  # called with each row
 ) -> list[dict]:  # seed, arm, the measures, again: probability of the format while it is relearned
-    "Every arm on every patient."
-    rows = []
+    "Every arm on every patient; a run that was stopped goes on where it stopped."
+    file, rows, arms = JsonLines(out), read_jsonl(out), list(arms)
     for seed in seeds:
-        world = patient(seed, tokens)
-        for arm in arms:
-            model = treated(world, arm)
-            again = [round(p, 4) for p in _again(world, model)]
-            seen = {k: round(v, 4) for k, v in measured(world, model).items()}
-            rows.append({"seed": seed, "arm": arm, **seen, "again": again})
+        done = {r["arm"] for r in rows if r["seed"] == seed}
+        missing = [a for a in arms if a not in done]
+        world = patient(seed, tokens) if missing else None
+        for arm in missing:
+            rows.append(_order_row(world, arm))
+            file.append(rows[-1:])
             if show:
                 show(rows[-1])
     return rows

@@ -37,6 +37,16 @@ def layer_output(
     finally:
         handle.remove()
 
+# %% ../../nbs/53_reference.ipynb #d7773578
+def _empty(shape, dtype, file):
+    "A tensor in memory, or mapped to a file."
+    if file is None:
+        return torch.empty(shape, dtype=dtype)
+    with open(file, "wb") as f:
+        if hasattr(os, "posix_fallocate"):  # on a full disk an error here, not a SIGBUS later
+            os.posix_fallocate(f.fileno(), 0, max(1, math.prod(shape) * dtype.itemsize))
+    return torch.from_file(str(file), True, math.prod(shape), dtype=dtype).view(shape)
+
 # %% ../../nbs/53_reference.ipynb #530e68c0
 class Reference:
     "The model before unlearning, as hidden states of some rows and the output head."
@@ -51,7 +61,12 @@ class Reference:
         file: Path | None = None,  # a file to map the cache to; in memory if None
         share_head: bool = False,  # no copy of the head: for a student that does not train it
         layer: int | None = None,  # hidden states after this layer in place of the last ones
+        numbers: torch.Tensor | None = None,  # (K,) rows that this process reads; None: all
     ):
+        self.place = torch.full((len(rows),), -1)  # (R,) where a row is kept
+        mine = torch.arange(len(rows)) if numbers is None else numbers
+        self.place[mine] = torch.arange(len(mine))
+        rows = rows[mine]
         head = model.get_output_embeddings()
         bias = getattr(head, "bias", None)
         weight = head.weight.detach()
@@ -61,18 +76,29 @@ class Reference:
         was = model.training
         model.eval()
         parts = zip(self.hidden.split(batch_size), rows.split(batch_size), strict=True)
+        parts = parts if len(rows) else ()
         with torch.no_grad(), autocast(), layer_output(model, layer) as seen:
             for part, batch in parts:
                 out = model.get_decoder()(input_ids=batch.to(model.device), use_cache=False)
                 part.copy_(out.last_hidden_state if layer is None else seen.pop())
         model.train(was)
 
+    def states(
+        self,
+        i: torch.Tensor,  # (B,) which rows
+    ) -> torch.Tensor:  # (B, T, D) in memory
+        "Hidden states of the model before unlearning."
+        place = self.place[i.cpu()]
+        lacking = i.cpu()[place < 0].tolist()
+        check(not lacking, "rows", lacking[:5], "rows whose hidden states this process keeps")
+        return self.hidden[place]
+
     def logits(
         self,
         i: torch.Tensor,  # (B,) which rows
     ) -> torch.Tensor:  # (B, T, V) in float32
         "Logits of the model before unlearning."
-        return self.head(self.hidden[i.cpu()].to(self.weight.device))
+        return self.head(self.states(i).to(self.weight.device))
 
     def head(
         self,
@@ -80,16 +106,6 @@ class Reference:
     ) -> torch.Tensor:  # (..., V) in float32
         "Logits from hidden states, by the head before unlearning."
         return head_logits(hidden, self.weight, self.bias)
-
-
-def _empty(shape, dtype, file):
-    "A tensor in memory, or mapped to a file."
-    if file is None:
-        return torch.empty(shape, dtype=dtype)
-    with open(file, "wb") as f:
-        if hasattr(os, "posix_fallocate"):  # on a full disk an error here, not a SIGBUS later
-            os.posix_fallocate(f.fileno(), 0, max(1, math.prod(shape) * dtype.itemsize))
-    return torch.from_file(str(file), True, math.prod(shape), dtype=dtype).view(shape)
 
 # %% ../../nbs/53_reference.ipynb #a985a285
 @torch.no_grad()

@@ -321,6 +321,33 @@ def plan_rows(
     ref = np.where(replayed, replayed.cumsum() - 1, -(~replayed).cumsum())
     return datasets.Dataset.from_dict({"input_ids": ids, "labels": labels, "ref": ref}), account
 
+# %% ../../nbs/52_rows.ipynb #0a31727f
+BLANK = -(1 << 40)  # `ref` of a row that only fills a batch
+
+
+def fill_rows(
+    rows: datasets.Dataset,  # from `plan_rows`
+    size: int,  # rows that all processes read at once
+) -> datasets.Dataset:  # a multiple of size
+    "Rows with such as have no label at the end, so that no process has to repeat any."
+    missing = -len(rows) % size
+    if not missing:
+        return rows
+    ids = rows[0]["input_ids"]
+    blank = {"input_ids": ids, "labels": [-100] * len(ids), "ref": BLANK}
+    more = datasets.Dataset.from_list([blank] * missing, features=rows.features)
+    return datasets.concatenate_datasets([rows, more])
+
+
+def rows_of(
+    n_rows: int,  # of a run
+    size: int,  # rows that a process reads at once
+    rank: int = 0,  # number of the process
+    processes: int = 1,  # how many
+) -> np.ndarray:  # numbers of rows
+    "Which rows a process reads."
+    return np.flatnonzero(np.arange(n_rows) // size % processes == rank)
+
 # %% ../../nbs/52_rows.ipynb #53a8d6f3
 def load_rows(
     source: str | Path,  # "embedded", a file or folder, or "hub:NAME[:SPLIT]"

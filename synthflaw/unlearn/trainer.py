@@ -27,10 +27,12 @@ from synthflaw.lm.scoring import (
     predicting,
     shift,
 )
+from ..lm.sharded import anywhere, at_rest, from_all, local, summed
+from ..train.trainer import through
 from .loss import js_to_ref, kl_to_ref, replay_and_kl, replay_loss
 from .objectives import ForgetBatch
 from .reference import Reference, layer_output
-from .rows import UnlearnSettings, schedule_factor
+from .rows import BLANK, UnlearnSettings, schedule_factor
 
 # %% ../../nbs/54_trainer.ipynb #687ed188
 def collate(
@@ -73,7 +75,9 @@ def places(
 # %% ../../nbs/54_trainer.ipynb #73c7120a
 def _cached(reference, numbers, labels, device) -> Tensor:
     "Hidden states (N, D) before unlearning, before each label of the rows with these numbers."
-    return labelled(reference.hidden[numbers.cpu()], labels.cpu())[0].to(device)
+    numbers, labels = numbers.cpu(), labels.cpu()
+    known = (labels != -100).any(1)  # a row that only fills a batch has no states
+    return labelled(reference.states(numbers[known]), labels[known])[0].to(device)
 
 
 def _by_token(step, h, y, head, before, at):  # noqa: PLR0913
@@ -226,7 +230,7 @@ class StepLoss:
         batch: dict,  # a part of a step
     ) -> int:
         "Tokens that are read: packed rows have no padding."
-        return batch["input_ids"].numel()
+        return int((batch["ref"] > BLANK).sum()) * batch["input_ids"].shape[1]
 
     def counts(
         self,
@@ -274,27 +278,29 @@ class UnlearnTrainer(SFTTrainer):
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         "The parts of the next step, and what its terms are divided by."
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        self.read += sum(map(self.step_loss.size, batches))
-        return batches, self.step_loss.counts(batches).to(device)
+        read = torch.tensor(sum(map(self.step_loss.size, batches)), device=device)
+        self.read += int(summed(read))
+        return batches, summed(self.step_loss.counts(batches).to(device))
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         "The loss of a part; its terms are kept for the history."
         student = self.accelerator.unwrap_model(model)
+        loss, parts = through(model, student, self._loss, counts=num_items_in_batch, **inputs)
+        self.parts.append(parts)
+        if anywhere(not loss.isfinite(), loss.device):
+            raise Diverged("loss", self.state.global_step + 1, parts)
+        n = self.accelerator.num_processes
+        return loss * n if n > 1 else loss  # gradients are averaged over processes
+
+    def _loss(self, student, counts, **batch):
+        "Hidden states, and the loss from them; where weights are sharded, they are whole here."
         with self.accelerator.autocast(), layer_output(student, self.step_loss.layer) as seen:
             hidden = (
-                student.get_decoder()(input_ids=inputs["input_ids"], use_cache=False)
+                student.get_decoder()(input_ids=batch["input_ids"], use_cache=False)
             ).last_hidden_state  # (B, T, D)
-        loss, parts = self.step_loss(
-            inputs,
-            seen[0] if seen else hidden,
-            student.get_output_embeddings(),
-            self.state.global_step / max(1, self.state.max_steps),
-            num_items_in_batch,
-        )
-        self.parts.append(parts)
-        if not loss.isfinite():
-            raise Diverged("loss", self.state.global_step + 1, parts)
-        return loss
+        head = student.get_output_embeddings()
+        done = self.state.global_step / max(1, self.state.max_steps)
+        return self.step_loss(batch, seen[0] if seen else hidden, head, done, counts)
 
 # %% ../../nbs/54_trainer.ipynb #ad6fa2c3
 class Diverged(RuntimeError):
@@ -321,10 +327,15 @@ class Diverged(RuntimeError):
 def _step_row(parts: list[dict]) -> dict:
     "Terms of a step from those of its parts: sums, but for the weight, which is one."
     row = {}
-    for k, first in parts[0].items():
-        added = k != "w_forget" and first is not None
-        row[k] = sum(p.get(k, 0.0) for p in parts) if added else first
+    for k in dict.fromkeys(k for p in parts for k in p):
+        known = [p[k] for p in parts if p.get(k) is not None]
+        row[k] = (known[0] if k == "w_forget" else sum(known)) if known else None
     return row
+
+
+def _weights(model):
+    "The parameters that are trained."
+    return [p for p in model.parameters() if p.requires_grad]
 
 
 class Watch(TrainerCallback):
@@ -342,17 +353,19 @@ class Watch(TrainerCallback):
         trainer.read = 0
 
     def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kw):
-        weights = [p for p in model.parameters() if p.requires_grad]
-        if any(p.grad is not None and not p.grad.isfinite().all() for p in weights):
+        weights = _weights(model)
+        grads = [local(p.grad) for p in weights if p.grad is not None]
+        if anywhere(not all(g.isfinite().all() for g in grads), grads[0].device):
             raise Diverged("gradient", state.global_step + 1, self.trainer.parts[-1])
+        held = [local(p.detach()) for p in weights]
         if self.saved is None:
-            self.saved = [torch.empty_like(p) for p in weights]
-        torch._foreach_copy_(self.saved, [p.detach() for p in weights])
+            self.saved = [torch.empty_like(p) for p in held]
+        torch._foreach_copy_(self.saved, held)
         self.lr = optimizer.param_groups[0]["lr"]
 
     def on_step_end(self, args, state, control, **kw):
         row = {"step": state.global_step, "tokens": self.trainer.read}
-        row |= _step_row(self.trainer.parts) | {"learning_rate": self.lr}
+        row |= _step_row(from_all(_step_row(self.trainer.parts))) | {"learning_rate": self.lr}
         self.history.append(row)
         self.trainer.parts.clear()
         step = self.trainer.step_loss
@@ -362,8 +375,9 @@ class Watch(TrainerCallback):
             row["dual"] = step.w_replay = weight
 
     def on_save(self, args, state, control, **kw):
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        write_json(folder / "history.json", self.history)
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / "history.json", self.history)
 
     def resume(self, checkpoint):
         "Go on with the history of a checkpoint."
@@ -374,6 +388,6 @@ class Watch(TrainerCallback):
 
     def restore(self, model):
         "Put back the weights from before the last update, if one was made."
-        weights = [p.detach() for p in model.parameters() if p.requires_grad]
+        at_rest(model)
         if self.saved is not None:
-            torch._foreach_copy_(weights, self.saved)
+            torch._foreach_copy_([local(p.detach()) for p in _weights(model)], self.saved)

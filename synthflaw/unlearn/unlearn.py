@@ -6,6 +6,7 @@
 __all__ = ['unlearn']
 
 # %% ../../nbs/55_unlearn.ipynb #91be8500
+import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +19,21 @@ from transformers import PrinterCallback
 from ..core import check, fingerprint, seed_everything, write_json
 from ..hashes import weights_hash
 from ..lm.model import save_lm
+from synthflaw.lm.sharded import (
+    StaysTied,
+    become,
+    blueprint,
+    check_launch,
+    is_first,
+    unshard,
+    wait_for_all,
+)
 from ..runs import RunFolder
 from ..train.checkpoints import Sealed, last_checkpoint
 from ..train.train import tempfile_or
 from ..train.trainer import Report, sft_config
 from .reference import Reference, check_head
-from .rows import UnlearnSettings, plan_rows
+from .rows import UnlearnSettings, fill_rows, plan_rows, rows_of
 from .trainer import Diverged, StepLoss, UnlearnTrainer, Watch, collate
 
 # %% ../../nbs/55_unlearn.ipynb #5f1581ef
@@ -49,7 +59,7 @@ def trained_part(
     settings: UnlearnSettings,  # lora_rank and layers
 ):  # the student
     "What of a model is trained; every weight's flag is as before afterwards."
-    flags = [(p, p.requires_grad) for p in model.parameters()]
+    flags = {name: p.requires_grad for name, p in model.named_parameters()}
     try:
         if settings.lora_rank:
             with _adapter(model, settings.lora_rank) as student:
@@ -59,8 +69,8 @@ def trained_part(
                 _train_layers(model, settings.layers)
             yield model
     finally:
-        for p, was in flags:
-            p.requires_grad_(was)
+        for name, p in model.named_parameters():
+            p.requires_grad_(flags[name])
 
 
 @contextmanager
@@ -75,7 +85,7 @@ def _adapter(model, rank):
     try:
         yield student
     finally:
-        student.merge_and_unload()
+        become(model, student.merge_and_unload())
 
 
 def _train_layers(model, numbers):
@@ -99,6 +109,11 @@ def bare_trainer(  # noqa: PLR0913
     save_steps: int | None = None,  # steps between checkpoints
 ) -> UnlearnTrainer:  # its `step_loss` is still to be set
     "The trainer on rows that are taken as they are."
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    here = collator is collate or processes == 1
+    check(here, "processes", processes, "1 for rows that are not packed")
+    if processes > 1:
+        rows = fill_rows(rows, settings.batch_size // settings.accumulation)
     config = sft_config(
         settings.train_settings(),
         model.device,
@@ -117,8 +132,7 @@ def bare_trainer(  # noqa: PLR0913
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)
-    n = trainer.accelerator.num_processes
-    check(n == 1, "processes", n, "1 (tokens are counted in one process)")
+    check_launch(trainer.accelerator)
     return trainer
 
 # %% ../../nbs/55_unlearn.ipynb #3f5f05a1
@@ -133,13 +147,17 @@ def unlearn_trainer(  # noqa: PLR0913
 ) -> UnlearnTrainer:  # ready to train
     "The trainer with its reference cached."
     trainer = bare_trainer(model, tokenizer, rows, settings, folder, callbacks, collate, save_steps)
-    autocast = trainer.accelerator.autocast
-    trainer.step_loss = _step_loss(model, tokenizer, rows, settings, Path(folder), autocast)
+    accelerator = trainer.accelerator
+    trainer.step_loss = _step_loss(model, tokenizer, rows, settings, Path(folder), accelerator)
     return trainer
 
 
-def _step_loss(model, tokenizer, rows, s, folder, autocast) -> StepLoss:  # noqa: PLR0913
+def _step_loss(model, tokenizer, rows, s, folder, accelerator) -> StepLoss:  # noqa: PLR0913
     "The loss of a run, with what it compares with and what stays constant."
+    n, rank = accelerator.num_processes, accelerator.process_index
+    at_once = max(1, s.batch_size // s.accumulation // n)
+    refs = torch.tensor(rows["ref"])  # (rows,)
+    read = refs[torch.from_numpy(rows_of(len(rows), at_once, rank, n))]  # by this process
     needs = s.objective.needs
     head = model.get_output_embeddings()
     loss = StepLoss(s, eos=tokenizer.eos_token_id)
@@ -150,15 +168,17 @@ def _step_loss(model, tokenizer, rows, s, folder, autocast) -> StepLoss:  # noqa
 
     def cache(name, replayed):
         numbered = zip(rows["input_ids"], rows["ref"], strict=True)
+        mine = read[read >= 0] if replayed else -1 - read[read < 0]
         return Reference(
             model,
             torch.tensor([x for x, r in numbered if (r >= 0) == replayed]),  # (R, T)
             max(1, s.batch_size // s.accumulation),
             s.ref_dtype,
-            autocast,
-            folder / f"{name}.cache",
+            accelerator.autocast,
+            folder / (f"{name}.cache" if n == 1 else f"{name}-{rank}.cache"),
             not head.weight.requires_grad,
             loss.layer,
+            None if n == 1 else mine,
         )
 
     if s.w_kl or "hidden" in needs:
@@ -187,13 +207,17 @@ def check_run(model, s, out=None, save_steps=None) -> None:
 
 def run_trainer(trainer, watch, student, last=None) -> None:
     "Train, from a checkpoint if there is one; at a divergence the last good weights come back."
+    trainer.add_callback(StaysTied(student))
     trainer.add_callback(Sealed(trainer))  # after what writes into a checkpoint
+    plan = blueprint(student) if trainer.is_fsdp_enabled else None
     if last:
         watch.resume(last)
     try:
         trainer.train(resume_from_checkpoint=last)
+        unshard(student, plan)
     except Diverged as e:
         watch.restore(student)
+        unshard(student, plan)
         e.history = watch.history
         raise
     finally:  # TRL's and accelerate's patches go with the trainer
@@ -201,14 +225,22 @@ def run_trainer(trainer, watch, student, last=None) -> None:
         bare.__dict__.pop("forward", None)
 
 # %% ../../nbs/55_unlearn.ipynb #1a9be983
-def _checkpoints(out, model, rows, settings) -> RunFolder:
-    "The folder of a run's checkpoints; one of another run is refused."
+def _checkpoints(out, model, rows, settings) -> RunFolder | None:
+    "The folder of a run's checkpoints, held by the first process; one of another run is refused."
+    if not is_first():
+        return None
     config = {
         "settings": settings.to_dict(),
         "weights": weights_hash(model),
         "rows": fingerprint(list(rows["input_ids"]), list(rows["labels"])),
     }
     return RunFolder(Path(out) / "checkpoints", config, "unlearn")
+
+# %% ../../nbs/55_unlearn.ipynb #70c28f5f
+def _write_account(out, settings, result):
+    "What was done, beside the model."
+    account = {"settings": settings.to_dict(), **result.to_dict()}
+    write_json(Path(out) / "unlearn.json", account)
 
 # %% ../../nbs/55_unlearn.ipynb #cda7127c
 def unlearn(  # noqa: PLR0913
@@ -228,8 +260,8 @@ def unlearn(  # noqa: PLR0913
     check_run(model, settings, out, save_steps)
     seed_everything(settings.seed)
     rows, account = plan_rows(forget, replay, tokenizer, settings, selection)
-    held = _checkpoints(out, model, rows, settings) if save_steps else None
-    kept = held.path if held else None
+    held = _checkpoints(out, model, rows, settings) if save_steps else None  # noqa: F841
+    kept = Path(out) / "checkpoints" if save_steps else None
     calls = (Report(report), *callbacks)
     try:
         with tempfile_or(kept) as folder, trained_part(model, settings) as student:
@@ -238,7 +270,7 @@ def unlearn(  # noqa: PLR0913
             trainer.add_callback(watch)
             run_trainer(trainer, watch, student, last_checkpoint(folder) if kept else None)
     except Diverged:
-        if out is not None:
+        if out is not None and is_first():
             save_lm(model, tokenizer, out)
         raise
     finally:
@@ -246,10 +278,10 @@ def unlearn(  # noqa: PLR0913
     seconds = time.perf_counter() - began
     steps = trainer.state.global_step
     result = UnlearnResult(model, watch.history, **account, steps=steps, seconds=seconds)
-    if out is not None:
+    if out is not None and is_first():
         save_lm(model, tokenizer, out)
-        account = {"settings": settings.to_dict(), **result.to_dict()}
-        write_json(Path(out) / "unlearn.json", account)
+        _write_account(out, settings, result)
+    wait_for_all()
     return result
 
 # %% ../../nbs/55_unlearn.ipynb #56b12824
