@@ -6,6 +6,8 @@ sentence of SAID, whose numbers are filled in from the records here: a sentence 
 page word by word is one that the records do not give. Each sentence also names the differences it
 rests on and what they have to be after Holm's correction. And the other way round: a difference
 of the two recorded studies that stands after correction, and that no sentence names, is listed.
+The planted drops are held to the same: what nbs/97b_sensitivity.ipynb says of each measure is
+recomputed, and a planted drop that stands and is named nowhere is listed.
 Exit status 1 if anything is found; --effects prints every difference with its p-values.
 """
 
@@ -14,17 +16,25 @@ import math
 import re
 import sys
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
+from statistics import median, stdev
 from typing import NamedTuple
 
-from synthflaw.stats import paired_contrast, seed_cell, show_cell
+from synthflaw.stats import (
+    paired_contrast,
+    power_to_find,
+    seed_cell,
+    seeds_to_find,
+    show_cell,
+)
 from synthflaw.study.summary import QUESTIONS, bounded, corrected
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "synthflaw" / "records" / "study"
 STUDIES = {"smollm": "smollm.json", "nano": "five.json"}
 INDEX, README, ANSWERS = "nbs/index.ipynb", "README.md", "nbs/98_answers.ipynb"
-TABLES = "nbs/98b_numbers.ipynb"
+TABLES, CONTROLS = "nbs/98b_numbers.ipynb", "nbs/97b_sensitivity.ipynb"
 MEASURES = {
     "following": ("if_strict", "-Chat"),
     "pattern before": ("pattern_rate", ""),
@@ -82,9 +92,35 @@ def in_map(conversations: int, first: str, second: str) -> dict:
     return paired_contrast([of[first][s] for s in seeds], [of[second][s] for s in seeds])
 
 
+PLANTED = {"controls": "SmolLM2", "controls_nano": "nano"}  # records of planted drops
+MARGINS = {"margin": "margin", "margin_other": "margin against another"}
+DOSES = ("6%", "12%", "25%", "50%", "100%", "removed")
+PAPER = (24.00 - 27.58) / 27.58  # the paper's drop, relative
+
+
+def clean_looks(name: str) -> list[dict]:
+    "The rows of planted drops that were measured at once, in the order of their seeds."
+    mine = [r for r in rows(name) if r["stage"] == "likelihoods"]
+    return sorted(mine, key=lambda r: r["seed"])
+
+
+def scored(name: str, measure: str, arm: str) -> dict[int, float]:
+    "A measure after a planted treatment, by seed."
+    return {r["seed"]: r[measure] for r in clean_looks(name) if r["arm"] == arm}
+
+
+def planted(name: str, measure: str, arm: str) -> dict:
+    "A planted treatment minus clean rows, on the seeds that have both."
+    a, b = scored(name, measure, arm), scored(name, measure, "0%")
+    return paired_contrast(*([x[s] for s in a if s in b] for x in (a, b)))
+
+
 @lru_cache
 def effects(name: str, measure: str) -> dict[str, dict]:
     "Contrast -> cell with its p-value after Holm's correction within its question."
+    if name in PLANTED:
+        doses = [a for a in DOSES if len(scored(name, measure, a)) > 1]
+        return corrected({a: planted(name, measure, a) for a in doses})
     out = {}
     for pairs in QUESTIONS.values():
         out |= corrected({n: between(name, measure, *pair) for n, pair in pairs.items()})
@@ -113,10 +149,71 @@ def value(key: str) -> dict | str:
         if "|" in rest:
             return bounded(paired_contrast(*(found[m] for m in rest.split("|"))))
         return f"{min(found[rest]):.0%} and {max(found[rest]):.0%}"
+    if kind in PLANTED:
+        return _of_controls(kind, *rest.split("|"))
     if kind == "repairs":
         arm, stage, metric = rest.split("|")
         return _repaired(arm, stage, metric)
     return ANYTHING[key]()
+
+
+def _needs(name: str, measure: str, spread: str) -> tuple[float, float, float]:
+    "The paper's drop of a measure, the standard deviation of a difference, its upper end."
+    from scipy import stats
+
+    clean, again = (list(scored(name, measure, a).values()) for a in ("0%", "again"))
+    values = [2**0.5 * v for v in clean + again]
+    if spread == "same":
+        values = planted(name, measure, "12%")["values"]
+    n = len(values)
+    sd = stdev(values)
+    high = sd * math.sqrt((n - 1) / float(stats.chi2.ppf(0.025, n - 1)))
+    return PAPER * seed_cell(clean)["mean"], sd, high
+
+
+def _seconds(name: str) -> float:
+    "CPU seconds of SFT and measuring in a cell, by medians over an eighth of the rows spoiled."
+    timed = [r for r in clean_looks(name) if r["arm"] == "12%"]
+    return sum(median(r[k] for r in timed) for k in ("seconds_sft", "seconds_look"))
+
+
+def _of_controls(name: str, measure: str, what: str, spread: str = "") -> dict | str:
+    "Of the planted drops: a difference, or what is said of a measure."
+    cells = effects(name, measure)
+    if what in (*DOSES, "again"):
+        return planted(name, measure, what)
+    found = [a for a, c in cells.items() if sign(c) == "-"]
+    null = planted(name, measure, "again")["ci95"]
+    words = {
+        "found": ", ".join(found) or "nothing",
+        "used": "used" if "25%" in found and null[0] <= 0 <= null[1] else "not used",
+        "p": f"{cells['25%']['p_holm']:.2g}",
+        "n": f"{cells['25%']['n']}",
+    }
+    return words[what] if what in words else _plan(name, measure, what, spread)
+
+
+def _plan(name: str, measure: str, what: str, spread: str) -> str:
+    "What a drop of the paper's relative size takes."
+    drop, sd, high = _needs(name, measure, spread)
+    seeds, most = (seeds_to_find(drop, s) for s in (sd, high))
+    words = {
+        "drop": f"{-drop:.3f}",
+        "power": f"{min(0.99, power_to_find(drop, sd, 5)):.0%}",
+        "seeds": f"{seeds}",
+        "most": f"{most}",
+        "minutes": f"{2 * seeds * _seconds(name) / 60:.1f}",
+    }
+    return words[what]
+
+
+def _alarms(name: str) -> str:
+    "Share of the pairs of clean models that an interval over prompts calls different."
+    mine = [r for r in rows(name) if r["stage"] == "likelihoods"]
+    clean = [r["margins"] for r in mine if r["arm"] in ("0%", "again")]
+    cells = [paired_contrast([a], [b])["ci95"] for a, b in combinations(clean, 2)]
+    wrong = sum(low > 0 or high < 0 for low, high in cells)
+    return f"{wrong / len(cells):.0%} of {len(cells)} pairs"
 
 
 def _repaired(arm: str, stage: str, metric: str) -> str:
@@ -162,6 +259,10 @@ ANYTHING = {
     "weakest": _weakest,
     "misses": _misses,
     "room": _room,
+    "start first": lambda: f"{rows('controls')[0]['margin_start']:.3f}",
+    "start second": lambda: f"{rows('controls')[-1]['margin_start']:.3f}",
+    "alarms SmolLM2": lambda: _alarms("controls"),
+    "alarms nano": lambda: _alarms("controls_nano"),
     "five alike": lambda: f"{1 - 0.05 ** (1 / 5):.0%}",
     "three alike": lambda: f"{1 - 0.05 ** (1 / 3):.0%}",
     "the paper's drop": lambda: f"{(27.58 - 24.00) / 100:.3f}",
@@ -229,6 +330,52 @@ NUMBERS_PAGE = (
     Said(TABLES, "between {opening|UnlearnLM} of the repaired model's answers"),
     Said(TABLES, "is {room} above the best constant answer in the mean of the seeds"),
 )
+MEASURED = (
+    "* The *{1}* of {0} is **{{{2}|{3}|used}}**. A quarter of the rows spoiled moves it by "
+    "{{{2}|{3}|25%}} ({{{2}|{3}|n}} seeds, corrected p {{{2}|{3}|p}}); of all that was planted it "
+    "finds: {{{2}|{3}|found}}. Between two identical treatments it moves by "
+    "{{{2}|{3}|again}}. A drop of the paper's relative size, {{{2}|{3}|drop|same}}, would be found "
+    "by five seeds with a power of {{{2}|{3}|power|same}} if both arms learn from the same rows of "
+    "SFT, and of {{{2}|{3}|power|other}} if they share none. For 80% the former takes "
+    "{{{2}|{3}|seeds|same}} seeds and {{{2}|{3}|minutes|same}} CPU minutes of SFT and measuring, "
+    "the latter {{{2}|{3}|seeds|other}} seeds and {{{2}|{3}|minutes|other}} minutes; at the upper "
+    "end of what is known of the spread it is {{{2}|{3}|most|same}} and {{{2}|{3}|most|other}} "
+    "seeds."
+)
+ALARM = (
+    "* In the negative control of {0}, an interval over the *prompts* of one pair of runs calls "
+    "{{alarms {0}}} of clean models different"
+)
+
+
+PLANTED_SAID = (
+    "on nano the two measures find an eighth of the SFT rows spoiled, with five seeds, at "
+    "{controls_nano|margin|12%} and {controls_nano|margin_other|12%} nats a token, and would find "
+    "a drop of the paper's relative size with a power of {controls_nano|margin|power|other}, as "
+    "far as the spread of SFT goes, to which pre-training adds its own; on SmolLM2, three seeds, "
+    "a quarter of the rows moves them by {controls|margin|25%} and {controls|margin_other|25%}, "
+    "which does not stand after correction"
+)
+
+
+def measured() -> list[Said]:
+    "What is said of each measure with planted drops; what stands is in `NAMED`."
+    out = [Said(CONTROLS, ALARM.format(scale)) for scale in PLANTED.values()]
+    out.append(Said(CONTROLS, "margin is {start first} on one and {start second} on the other."))
+    for name, scale in PLANTED.items():
+        for measure, words in MARGINS.items():
+            carries = tuple((name, measure, *dose) for dose in NAMED.get((name, measure), ()))
+            out.append(Said(CONTROLS, MEASURED.format(scale, words, name, measure), carries))
+    return out
+
+
+FOUND = tuple((dose, "-") for dose in DOSES[1:])  # all of them but the smallest, which was not run
+NAMED = {
+    ("controls", "margin"): (("12%", "0"), ("25%", "0")),
+    ("controls", "margin_other"): (("12%", "0"), ("25%", "0")),
+    ("controls_nano", "margin"): FOUND,
+    ("controls_nano", "margin_other"): FOUND,
+}  # (record, measure) -> doses that its sentence names, and what they are after correction
 SAID = (
     *(s._replace(page=page) for s in HOME for page in (INDEX, README)),
     *NUMBERS_PAGE,
@@ -349,6 +496,8 @@ SAID = (
             *both("pattern", "drop drop_base drop_mixed regain unlearn_over_replay", "0"),
         ),
     ),
+    *measured(),
+    Said(ANSWERS, PLANTED_SAID),
     Said(
         ANSWERS,
         "In following there was nothing to bring back, and nothing is found to come.",
@@ -409,12 +558,17 @@ def stray_numbers(said: tuple[Said, ...] = SAID) -> list[str]:
 
 
 def all_effects() -> list[tuple[str, str, str, dict]]:
-    "Every difference of the recorded studies."
+    "Every difference of the recorded studies, and every planted drop."
     return [
         (name, measure, contrast, cell)
         for name in STUDIES
         for measure in MEASURES
         for contrast, cell in effects(name, measure).items()
+    ] + [
+        (name, measure, dose, cell)
+        for name in PLANTED
+        for measure in MARGINS
+        for dose, cell in effects(name, measure).items()
     ]
 
 
@@ -432,7 +586,7 @@ def main(arguments: list[str]) -> int:
     if "--effects" in arguments:
         for name, measure, contrast, cell in all_effects():
             p = "" if cell["p"] is None else f"p {cell['p']:.4f} corrected {cell['p_holm']:.4f}"
-            print(f"{sign(cell)} {name:<7}{measure:<18}{contrast:<20}{show_cell(cell):<26}{p}")
+            print(f"{sign(cell)} {name:<9}{measure:<18}{contrast:<20}{show_cell(cell):<26}{p}")
         return 0
     found = [*wrong_sentences(), *stray_numbers(), *unnamed()]
     print(*found, sep="\n", file=sys.stderr)

@@ -27,8 +27,8 @@ def _judge_options(p):
     "Who judges, if anybody does."
     g = p.add_argument_group("a judge")
     judge = (
-        "a server's model that compares every model with the first, in both orders "
-        "(needs --base-url, or the client's default)"
+        "a server's model that compares every model with the first, in both orders, or that "
+        "judges FollowBench's steps (needs --base-url, or the client's default)"
     )
     option(g, "--judge", "M", judge)
     option(g, "--base-url", "URL", "address of the judge's server")
@@ -49,7 +49,10 @@ def _suite_options(p):
         "humaneval runs programs that the model wrote, in a sandbox, and is refused without one"
     )
     option(p, "--suite", "S", suites, _suite, ["instructions"], nargs="+")
-    prompts = "a .jsonl file of your own, or IFEval's, instead of the generated prompts"
+    prompts = (
+        "a .jsonl file of your own, or IFEval's, or FollowBench's folder of *_constraints.json, "
+        "instead of the generated prompts"
+    )
     option(p, "--prompts", "FILE", prompts, Path)
     checkers = (
         "a Python file of yours, whose CODE IS RUN with your rights; its functions "
@@ -90,9 +93,13 @@ def _judge(args):
         return None
     from synthflaw.data.endpoint import EndpointEngine
 
-    several = len(args.model) > 1
-    check_words(several, "model", args.model, "at least two, where a judge is asked for")
-    return EndpointEngine(args.judge, args.base_url, args.key_env, concurrency=16, max_new_tokens=8)
+    limits = {"concurrency": 16, "max_new_tokens": 64 if _is_bench(args.prompts) else 8}
+    return EndpointEngine(args.judge, args.base_url, args.key_env, **limits)
+
+
+def _is_bench(prompts) -> bool:
+    "Is that a folder with FollowBench's files?"
+    return prompts is not None and bool(list(prompts.glob("*_constraints.json")))
 
 
 def _held_documents(args):
@@ -131,8 +138,8 @@ def _check_evaluate(args):
 
     different = len(set(args.model)) == len(args.model)
     check_words(different, "model", args.model, "different models")
-    there = args.prompts is None or args.prompts.is_file()
-    check(there, "prompts", str(args.prompts), "an existing file")
+    there = args.prompts is None or args.prompts.is_file() or _is_bench(args.prompts)
+    check(there, "prompts", str(args.prompts), "an existing file, or FollowBench's folder")
     there = args.include is None or args.include.is_dir()
     check(there, "include", str(args.include), "an existing folder")
     for model in args.model:
@@ -144,7 +151,8 @@ def _check_evaluate(args):
     if args.judge:
         need("openai")
         need("stamina")
-        check_words(len(args.model) > 1, "model", args.model, "at least two for a judge")
+        enough = len(args.model) > 1 or _is_bench(args.prompts)
+        check_words(enough, "model", args.model, "at least two for a judge")
     check_sources(args.natural if "abilities" in args.suite else None)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..analysis.phrases import pattern_rate
 from ..core import check, fingerprint, write_json, write_jsonl, write_text
+from .followbench import followbench_cells, read_followbench
 from .judge import load_prompts
 from synthflaw.evaluate.score import (
     instruction_scores,
@@ -94,8 +95,15 @@ class _Exam:
     def rows(self) -> list[dict]:
         "Prompts of the instructions."
         if self.prompts:
-            return load_prompts(self.prompts)
+            return [] if self.follow else load_prompts(self.prompts)
         return make_suite(self.n, self.seed) if "instructions" in self.suite else []
+
+    @cached_property
+    def follow(self) -> list[dict]:
+        "Prompts of FollowBench, where `prompts` is its folder."
+        is_folder = self.prompts and Path(self.prompts).is_dir()
+        rows = read_followbench(self.prompts) if is_folder else []
+        return [r | {"constraints": []} for r in rows]  # none that a program checks
 
     @cached_property
     def steps(self) -> list[dict]:
@@ -124,7 +132,7 @@ def _answer_cells(exam, said):
     own = said[: len(exam.rows)]
     cells = suite_scores(exam.rows, own, exam.seed) if exam.rows else {}
     if exam.steps:
-        cells |= level_scores(exam.steps, said[len(exam.rows) :])
+        cells |= level_scores(exam.steps, said[len(own) :][: len(exam.steps)])
     if exam.rows and exam.phrases:
         shown = pattern_rate([answer["answer"] for answer in own], exam.phrases)
         cells["pattern_rate"] = bootstrap_cell(shown.tolist())
@@ -308,25 +316,27 @@ def _check_request(exam, models, judge):
     bad = [each for each in suite if each not in SUITES and not re.fullmatch(r"lm_eval:\S+", each)]
     check(suite and not bad, "suite", suite, f"among {', '.join(SUITES)} and lm_eval:TASK")
     enough = "abilities" not in suite or len(exam.documents) > 0
-    allowed = "natural documents, for the suite abilities"
-    check(enough, "documents", len(exam.documents), allowed)
+    check(enough, "documents", len(exam.documents), "natural documents, for the suite abilities")
     pairs = len(models) > 1 and ("instructions" in suite or exam.prompts)
-    allowed = "None unless at least two models answer instructions"
-    check(judge is None or pairs, "judge", "given", allowed)
+    allowed = "None unless at least two models answer instructions, or FollowBench is asked"
+    check(judge is None or pairs or exam.follow, "judge", "given", allowed)
 
 
-def _examine(exam, name, source):
+def _examine(exam, name, source, judge):
     "One model: its scores, its answers to the instructions, and its chat template."
     given = isinstance(source, tuple)
     model, tokenizer = source if given else load_lm(source, exam.device, exam.dtype)
     report = exam.report and partial(exam.report, name)
-    asked, limits = [*exam.rows, *exam.steps], (exam.max_new_tokens, exam.batch_size)
+    asked, limits = [*exam.rows, *exam.steps, *exam.follow], (exam.max_new_tokens, exam.batch_size)
     said = kept_answers(exam.file(name), model, tokenizer, asked, *limits, report)
     cells = _answer_cells(exam, said) | _ability_cells(exam, model, tokenizer)
+    given = said[len(asked) - len(exam.follow) :]
+    more, left_out = followbench_cells(exam.follow, given, judge, exam.seed)
+    cells |= more
     cells |= _program_cells(exam, name, model, tokenizer)
     cells |= _task_cells(exam, name, source, model, tokenizer)
-    own = said[: len(exam.rows)]
-    return {"cells": cells, "answers": own, "chat_template": tokenizer.chat_template}
+    kept = {"chat_template": tokenizer.chat_template, "left_out": left_out}
+    return {"cells": cells, "answers": said[: len(exam.rows)], **kept}
 
 
 def _judgements(exam, answers, judge):
@@ -344,13 +354,14 @@ def _judgements(exam, answers, judge):
 # %% ../../nbs/69_compare.ipynb #a213964c
 def _result(exam, models, judge):
     "All models, what they differ in, and how it was measured."
-    taken = {name: _examine(exam, name, source) for name, source in models.items()}
+    taken = {name: _examine(exam, name, source, judge) for name, source in models.items()}
     cells = {name: each["cells"] for name, each in taken.items()}
     answers = {name: each["answers"] for name, each in taken.items() if exam.rows}
     result = {"models": cells, "contrasts": contrasts(cells)}
-    if judge:
+    if judge and exam.rows:
         result["judge"] = _judgements(exam, answers, judge)
     result |= {
+        "left_out": {name: each["left_out"] for name, each in taken.items()},
         "families": {name: instruction_scores(exam.rows, said) for name, said in answers.items()},
         "chat_templates": {name: each["chat_template"] for name, each in taken.items()},
         "settings": exam.settings(),
@@ -365,7 +376,7 @@ def evaluate_models(  # noqa: PLR0913
     suite: Sequence[str] = ("instructions",),  # among `SUITES`, and lm_eval:TASK
     n: int = 300,  # prompts (documents, facts, problems)
     seed: int = 0,  # of the suite
-    prompts: str | Path | None = None,  # a prompts file instead of the generated suite
+    prompts: str | Path | None = None,  # instead of the suite: a file, or FollowBench's folder
     documents: Sequence = (),  # held-out natural documents, for "abilities"
     phrases: Sequence[str] = (),  # phrases of a pattern
     max_new_tokens: int = 96,  # limit of each answer

@@ -17,6 +17,7 @@ from ..core import check, derive_seed
 from ..data.asking import Chunk
 from ..data.engines import Request
 from .score import answer_of, level_cells
+from ..stats import bootstrap_cell
 
 # %% ../../nbs/65b_followbench.ipynb #e8d76266
 def read_followbench(
@@ -162,3 +163,24 @@ def _whole_groups(rows, steps) -> list[dict]:
     "Rows of the groups in which every level was decided."
     broken = {r["group"] for r in rows if steps[r["id"]] is None}
     return [r for r in rows if r["group"] not in broken]
+
+# %% ../../nbs/65b_followbench.ipynb #7320aba0
+def followbench_cells(
+    rows: Sequence[dict],  # from `read_followbench`; none gives no cells
+    answers: Sequence,  # one a prompt
+    judge: Callable | None = None,  # see `followbench_scores`
+    seed: int = 0,  # of the requests
+) -> tuple[dict, dict]:  # metric -> cell; category -> why it is missing, or not whole
+    "The rates by category, and over all categories where none is missing."
+    if not rows:
+        return {}, {}
+    found = followbench_scores(rows, answers, judge, seed)
+    left_out = found.pop("left_out")
+    cells = {}
+    for rate in ("hsr", "ssr", "csl"):
+        of = {name: category[rate] for name, category in found.items()}
+        if of and not left_out:
+            values = [v for cell in of.values() for v in cell["values"]]
+            cells[f"followbench_{rate}"] = bootstrap_cell(values, over="requests")
+        cells |= {f"followbench_{rate}_{name}": cell for name, cell in of.items()}
+    return cells, left_out

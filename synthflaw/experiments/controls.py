@@ -43,6 +43,7 @@ ARMS = {
     "12%": Planted(shuffled=0.125),
     "25%": Planted(shuffled=0.25),
     "50%": Planted(shuffled=0.5),
+    "100%": Planted(shuffled=1.0),
     "removed": Planted(removed=1.0),
     "template": Planted(template=0.125),
 }  # arm -> treatment
@@ -201,21 +202,24 @@ class Trial:
         self.margin_start = self.questions.margin(self.model)["margin"]
         self.theirs = self.questions.template.look(self.model)
 
-    def taught(self, seed: int, arm: str):  # a model
-        "The start model after the SFT of an arm."
+    def taught(self, seed: int, arm: str, lesson: int = 0):  # a model
+        "The start model after the SFT of an arm, and after a clean lesson with rows of its own."
         plant = ARMS[arm]
         own = derive_seed(seed, "controls", plant.turn)
-        rows = self.questions.lesson(self.size, own)
+        drawn = self.questions.lesson(self.size + lesson, own)
+        rows, later = drawn[: self.size], drawn[self.size :]
         rows = spoiled(rows, plant, random.Random(own).sample(self.pairs, len(rows) // 2))
         model = copy.deepcopy(self.model)
         settings = RestoreSettings(**{"dtype": "bfloat16", "seed": own} | self.restore)
         fine_tune(model, self.tokenizer, rows, settings)
+        if later:
+            fine_tune(model, self.tokenizer, spoiled(later, Planted()), settings)
         return model
 
-    def row(self, seed: int, arm: str, answers: bool) -> dict:
+    def row(self, seed: int, arm: str, answers: bool, lesson: int = 0) -> dict:
         "The numbers of an arm of a seed, and what they cost in CPU seconds."
         began = time.process_time()
-        model = self.taught(seed, arm)
+        model = self.taught(seed, arm, lesson)
         taught = time.process_time()
         if answers:
             numbers = self.questions.followed(model.bfloat16())
@@ -238,6 +242,7 @@ def planted_drops(  # noqa: PLR0913
     sizes: dict | None = None,  # changes of `SIZES`
     restore: dict | None = None,  # changes of `RestoreSettings`: sft_rate, dtype, …
     chat: bool = False,  # start from the base model after the study's SFT; not of SmolLM2
+    lesson: int = 0,  # clean rows of SFT between the planted ones and the measuring
 ) -> list[dict]:  # seed, arm, stage, the measures, and CPU seconds
     "Every arm on every seed; resumable."
     trial = None
@@ -248,7 +253,8 @@ def planted_drops(  # noqa: PLR0913
         return seed
 
     def row(seed, arm):
-        return trial.row(seed, arm, answers)
+        return trial.row(seed, arm, answers, lesson)
 
     stage, file = "answers" if answers else "likelihoods", Path(run) / "controls.jsonl"
+    stage += f", {lesson} rows later" if lesson else ""
     return run_arms(arms, seeds, row, file, prepare, show, stage=stage)

@@ -6,7 +6,8 @@
 __all__ = ['claims', 'test_pages_say_what_the_records_give', 'test_every_number_of_the_prose_comes_from_a_record',
            'test_no_difference_that_stands_is_left_unnamed', 'test_numbers_are_those_of_the_record',
            'test_a_wrong_number_is_seen', 'test_a_claim_that_nothing_carries_is_seen',
-           'test_a_difference_that_nobody_names_is_listed', 'test_what_a_difference_is_after_correction']
+           'test_a_difference_that_nobody_names_is_listed', 'test_a_planted_drop_that_nobody_names_is_listed',
+           'test_what_a_difference_is_after_correction']
 
 # %% ../../nbs/tests/test_claims.ipynb #tc000003
 import importlib.util
@@ -78,6 +79,23 @@ def test_a_difference_that_nobody_names_is_listed(claims):
     )
     (found,) = claims.unnamed(silent)
     assert ", ".join(key) in found
+
+
+def test_a_planted_drop_that_nobody_names_is_listed(claims, monkeypatch):
+    levels = {"0%": 0.3, "25%": 0.1}
+    made = [
+        {"seed": s, "arm": a, "stage": "likelihoods", "margin": v + s / 100, "margin_other": v}
+        for a, v in levels.items()
+        for s in range(3)
+    ]
+    made[0] |= {"margin": 0.31, "margin_other": 0.31}  # not all alike
+    monkeypatch.setattr(claims, "rows", lambda name: tuple(made))
+    monkeypatch.setattr(claims, "STUDIES", {})
+    claims.effects.cache_clear()
+    found = claims.unnamed(())
+    claims.effects.cache_clear()
+    assert any("controls, margin, 25%" in line for line in found)
+    assert len(found) == 2 * len(claims.PLANTED)  # both measures
 
 
 @pytest.mark.parametrize(
