@@ -76,5 +76,7 @@ def joined_ranks(
     "The summary of all ranks."
     files = [Path(folder).absolute() / f"part-{i:06d}.npz" for i in range(ranks)]
     missing = [f.name for f in files if not f.exists()]
-    check(not missing, "folder", str(folder), f"a folder with {ranks} parts; missing: {missing[:3]}")
+    check(
+        not missing, "folder", str(folder), f"a folder with {ranks} parts; missing: {missing[:3]}"
+    )
     return join_files(job, [str(f) for f in files], Path(folder).absolute())

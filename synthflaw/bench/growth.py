@@ -17,11 +17,10 @@ import numpy as np
 
 from synthflaw.analysis.summary import (
     BANDS,
-    K,
     LENGTHS,
     OPENINGS,
     WORDS,
-    mixed,
+    K,
     smallest_kept,
     summary_init,
 )
@@ -74,7 +73,9 @@ def drawn_summary(  # noqa: PLR0913
     keys = np.sort(rng.integers(0, 2**63, sample, dtype=np.uint64))
     letters = np.frombuffer(b"etaoin shrdlu ", np.uint8)
     texts = (rng.choice(letters, chars).tobytes().decode() for _ in range(sample))
-    s["sample"] = [(int(k), {"id": f"{seed}:{k}", "text": t}) for k, t in zip(keys, texts, strict=True)]
+    s["sample"] = [
+        (int(k), {"id": f"{seed}:{k}", "text": t}) for k, t in zip(keys, texts, strict=True)
+    ]
     state["pairs"], state["texts"] = _full(rng, s["pairs"]), _full(rng, rows)
     state["bands"] = [_full(rng, rows) for _ in range(BANDS)]
     state["openings"] = rng.poisson(rows / OPENINGS, OPENINGS)
@@ -86,7 +87,7 @@ def drawn_summary(  # noqa: PLR0913
 def state_bytes(
     state: dict,  # a summary
 ) -> int:  # bytes
-    "What a summary takes in memory: its arrays, and its texts at one byte a character and 200 more."
+    "What a summary takes in memory: its arrays, and of each text a byte a character and 200 more."
     s = state["stats"]
     sets = [state["pairs"], state["texts"], *state["bands"]]
     arrays = [s["counts"], s["df"], s["sketch"], *(a for pair in sets for a in pair)]
@@ -124,7 +125,8 @@ used = lambda who: sum(resource.getrusage(who)[:2])
 wall, own = time.perf_counter(), used(resource.RUSAGE_SELF)
 whole = fold_corpus(corpus, job, folder, jobs=jobs)
 cpu = used(resource.RUSAGE_SELF) - own + used(resource.RUSAGE_CHILDREN)
-peak = [resource.getrusage(w).ru_maxrss * 1024 for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+both = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+peak = [resource.getrusage(who).ru_maxrss * 1024 for who in both]
 tokens = int(whole["stats"]["counts"].sum())
 said = {"tokens": tokens, "cpu": cpu, "wall": time.perf_counter() - wall, "peak": max(peak)}
 print(json.dumps(said | {"jobs": jobs, "documents": whole["stats"]["documents"]}))

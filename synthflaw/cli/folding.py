@@ -6,9 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/03b_folding.ipynb #6573bb5a
-import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from synthflaw.cli.options import option

@@ -26,7 +26,8 @@ from ..testing.tiny import tiny_documents, tiny_lm
 # %% ../../nbs/tests/test_fold.ipynb #c27bfc06
 PARTS = 6
 slow = pytest.mark.skipif(
-    not os.environ.get("SYNTHFLAW_SLOW"), reason="takes long: SYNTHFLAW_SLOW=1, as make test-all sets it"
+    not os.environ.get("SYNTHFLAW_SLOW"),
+    reason="takes long: SYNTHFLAW_SLOW=1, as make test-all sets it",
 )
 
 
