@@ -164,7 +164,7 @@ def _attempt(out: Path) -> None:
     with open(out.with_suffix(".attempts"), "a", encoding="utf-8") as f:
         f.write(line + "\n")
 
-
+# %% ../../nbs/26d_fold.ipynb #47c82104
 def write_result(
     out: Path,  # where to
     data: bytes,  # the result
