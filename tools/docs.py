@@ -78,8 +78,8 @@ def opening(cell: dict) -> list[dict]:
 EXPORTED = re.compile(r"#\|\s*export(i|s?)\s*\n")  # i: for the modules only, not public
 
 
-def exported(cell: dict) -> list[dict]:
-    "An exported cell as the page shows it: an entry for each name, and the code; imports folded."
+def exported(cell: dict, plain: bool = False) -> list[dict]:
+    "An exported cell as its page shows it: entries and folded code; of tests headings and code."
     source = "".join(cell["source"])
     inner = EXPORTED.match(source)[1] == "i"
     code = EXPORTED.sub("", source, count=1)
@@ -88,14 +88,14 @@ def exported(cell: dict) -> list[dict]:
     for number, node in enumerate(body):
         named = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
         if named and not node.name.startswith("_"):
-            words = "" if inner else entries.described(node, code)
+            words = "" if inner or plain else entries.described(node, code)
             out.append(entry(node.name, "####" if inner else "###", words))
             out[-1]["id"] = f"{cell['id']}-{number}"
             public.append(node.name)
     folds = ""
     if body and all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body):
         folds = "Imports"
-    elif public and not inner:
+    elif public and not inner and not plain:
         folds = "Code of " + " and ".join(public)
     if folds:
         code = f'#| code-fold: true\n#| code-summary: "{folds}"\n{code}'
@@ -238,7 +238,7 @@ def page_notebooks(cfg) -> None:
                 source = re.sub(rf"\]\(\.\./(?=({'|'.join(BESIDE)})\))", "](", source)
                 cells.append(cell | {"source": source.splitlines(keepends=True)})
             elif EXPORTED.match(source):
-                cells += exported(cell)
+                cells += exported(cell, plain=path.parent.name == "tests")
             else:
                 results = re.fullmatch(r"9\d[a-z]?_.*", path.stem) is not None
                 cells.append(folded(described(cell, heading, sayings), results))
