@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/03c_decode.ipynb #f2211be2
+# %% ../../nbs/03c_decode.ipynb #0a75f610
 import torch
 from transformers import GenerationConfig
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-# %% ../../nbs/03c_decode.ipynb #739a3847
+# %% ../../nbs/03c_decode.ipynb #e0a4c380
 def shared(
     rows: list[list[int]],  # token ids
 ) -> int:  # how many tokens all rows begin with; each keeps one of its own
@@ -44,7 +44,7 @@ def _groups(rows):
             groups.append([i])
     return groups
 
-# %% ../../nbs/03c_decode.ipynb #2a9ac16c
+# %% ../../nbs/03c_decode.ipynb #58bd3605
 def is_plain(
     model,  # a causal language model
 ) -> bool:
@@ -107,7 +107,7 @@ class _Batch:
         self.ids = token[:, None]
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(token), 1)], 1)
 
-# %% ../../nbs/03c_decode.ipynb #c4cf3dd7
+# %% ../../nbs/03c_decode.ipynb #ff8d1820
 @torch.inference_mode()
 def continue_greedily(
     model,  # a causal language model for which `is_plain` holds
@@ -132,7 +132,7 @@ def continue_greedily(
         batch.go_on(token, alive)
     return [[t for t in row if t >= 0] for row in said.tolist()]
 
-# %% ../../nbs/03c_decode.ipynb #889cc2c1
+# %% ../../nbs/03c_decode.ipynb #3286c459
 def continue_by_library(  # noqa: PLR0913
     model,  # a causal language model
     rows: list[list[int]],  # token ids

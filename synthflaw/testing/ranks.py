@@ -104,7 +104,7 @@ def on_ranks(
     fn: Callable,  # called in each, with the arguments; RANK and WORLD_SIZE are set
     *args,  # its arguments
     env: dict | None = None,  # further variables of the environment
-    limit: float = 120,  # seconds
+    limit: float = 600,  # seconds
 ) -> list:  # what each rank returned, in the order of the ranks
     "Call a function in n processes that are joined through gloo."
     check(n >= 1, "n", n, "at least 1")
