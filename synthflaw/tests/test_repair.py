@@ -10,10 +10,11 @@ __all__ = ['MODEL', 'TOKENIZER', 'REFERENCE', 'PAIRS', 'TALK', 'SMALL', 'TERMWIS
            'test_order_and_anchor_are_settings', 'test_a_floor_is_where_forgetting_ends', 'test_objectives_run',
            'test_adapters_and_layers', 'test_a_method_says_what_it_needs', 'test_a_message_names_what_could_be_used',
            'kit_of', 'test_its_own_teacher_teaches_nothing', 'test_nothing_is_mined_from_the_reference',
-           'test_equal_models_leave_no_residual', 'test_no_way_back_is_no_change', 'test_preferences_begin_at_log_two',
-           'test_a_model_with_other_words_is_no_teacher', 'test_a_reference_of_another_shape_is_no_way_back',
-           'test_sft_rows_without_a_question_cannot_be_preferred', 'two_frames',
-           'test_two_templates_are_selected_and_restored']
+           'test_equal_models_leave_no_residual', 'test_no_way_back_is_no_change', 'test_rolled_back_is_the_reference',
+           'test_negation_takes_away_what_training_further_adds', 'test_fine_tuning_again_is_sft',
+           'test_preferences_begin_at_log_two', 'test_a_model_with_other_words_is_no_teacher',
+           'test_a_reference_of_another_shape_is_no_way_back', 'test_sft_rows_without_a_question_cannot_be_preferred',
+           'two_frames', 'test_two_templates_are_selected_and_restored']
 
 # %% ../../nbs/tests/test_repair.ipynb #da8940bb
 import copy
@@ -29,6 +30,7 @@ from ..data.formats import synthesize
 from ..lm.model import nano_config, new_model
 from ..lm.scoring import label_logps
 from ..testing.tiny import tiny_documents, tiny_lm
+from ..unlearn import methods
 from ..unlearn.loss import kl_to_ref
 from synthflaw.unlearn.methods import (
     METHODS,
@@ -48,6 +50,7 @@ from synthflaw.unlearn.restore import (
     Anchor,
     RestoreLoss,
     RestoreSettings,
+    fine_tune,
     forgetting_settings,
     pad_rows,
     plan_steps,
@@ -268,6 +271,33 @@ def test_no_way_back_is_no_change(share):
     assert torch.equal(weights(model), weights(MODEL))
     text = done.settings["share"]
     assert read_share(text) == share  # and the account can be read again
+
+
+def test_rolled_back_is_the_reference():
+    model = copy.deepcopy(MODEL)
+    done = treat(model, "rollback", kit_of(reference=REFERENCE))
+    assert torch.equal(weights(model), weights(REFERENCE))  # to the bit
+    assert done.tokens == 0
+
+
+def test_negation_takes_away_what_training_further_adds(monkeypatch):
+    def further(model, *rest):
+        with torch.no_grad():
+            for p in model.parameters():
+                p += 0.5
+
+    monkeypatch.setattr(methods, "continue_pretraining", further)
+    model = copy.deepcopy(MODEL)
+    treat(model, "negate", kit_of())
+    assert_close(weights(model), weights(MODEL) - 0.5)  # a copy was trained, the model moved back
+
+
+def test_fine_tuning_again_is_sft():
+    kit, alone = kit_of(sft=TALK), copy.deepcopy(MODEL)
+    fine_tune(alone, TOKENIZER, TALK, RestoreSettings(**kit.restore))
+    model = copy.deepcopy(MODEL)
+    treat(model, "sft", kit)
+    assert torch.equal(weights(model), weights(alone))
 
 
 def test_preferences_begin_at_log_two():
