@@ -322,7 +322,9 @@ def test_other_servers_go_on(tmp_path):
         before = one.seen + two.seen
         others = EndpointEngine("stub", [nowhere(), three.url], **options)
         whole = write_pairs(docs, others, tmp_path / "o", pairs=1)
-        uncut = write_pairs(docs, EndpointEngine("stub", two.url, **options), tmp_path / "u", pairs=1)
+        uncut = write_pairs(
+            docs, EndpointEngine("stub", two.url, **options), tmp_path / "u", pairs=1
+        )
     assert 0 < len(first.rows) < 24
     assert one.seen
     assert not before.keys() & three.seen.keys()  # what was answered is not asked again
