@@ -22,6 +22,7 @@ from .evaluate import add_evaluate, run_evaluate
 from .failures import STATUSES, USAGE, check_out, ended_in_order, fail, line_of
 from .folder import in_folder
 from .instructions import add_instructions, run_instructions
+from .plan import add_plan, run_plan
 from .pretrain import add_pretrain, run_pretrain
 from .related import add_related, run_related
 from .repair import add_repair, run_repair
@@ -48,6 +49,7 @@ COMMANDS = {
     "repair": (add_repair, run_repair),
     "evaluate": (add_evaluate, run_evaluate),
     "bench": (add_bench, run_bench),
+    "plan": (add_plan, run_plan),
     "verify": (add_verify, run_verify),
     "related": (add_related, run_related),
 }  # name -> (adds its parser, runs it)

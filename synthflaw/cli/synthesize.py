@@ -126,9 +126,11 @@ def add_synthesize(
 def _check_batch(words):
     "Refuse words of `--batch` that say nothing to do."
     action, *files = words
-    known = f"export FILE, or import FILE ...{nearest(action, ('export', 'import'))}"
+    actions = ("export", "import")
+    near = "" if action in actions else nearest(action, actions)
+    known = f"export FILE, or import FILE ...{near}"
     several = len(files) == 1 or action == "import" and files
-    check_words(action in ("export", "import") and several, "batch", " ".join(words), known)
+    check_words(action in actions and several, "batch", " ".join(words), known)
 
 
 def _check_endpoint(args):

@@ -126,20 +126,28 @@ class _Working(_Loopback):
         async with self.line or contextlib.nullcontext():
             await asyncio.sleep(self.delay)
 
+    async def _told(self, head: bytes, reader) -> tuple[str, bytes]:
+        "Status and body of the answer to a request with this head."
+        if head.startswith(b"GET"):  # a client asks whether anybody is there
+            return "200 OK", b'{"object": "list", "data": [{"id": "stub", "object": "model"}]}'
+        length = int(re.search(rb"content-length: (\d+)", head, re.I)[1])
+        request = json.loads(await reader.readexactly(length))
+        return await self._handle(request["messages"][-1]["content"])
+
     async def _serve(self, reader, writer) -> None:
         "Answer the requests of one connection until either side closes it."
         try:
             while True:
                 self.headers = head = await reader.readuntil(b"\r\n\r\n")
-                length = int(re.search(rb"content-length: (\d+)", head, re.I)[1])
-                request = json.loads(await reader.readexactly(length))
-                status, body = await self._handle(request["messages"][-1]["content"])
+                status, body = await self._told(head, reader)
                 if not status:
                     break
                 kind = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n".encode()
                 kind += self.refusal if status.startswith("429") else b""
                 writer.write(f"HTTP/1.1 {status}\r\n".encode() + kind + b"\r\n" + body)
                 await writer.drain()
+                if re.search(rb"connection: *close", head, re.I):
+                    break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client has gone, or the `with` block has ended
         finally:

@@ -291,6 +291,7 @@ BASES = {
     "synthesize": "synthesize --source DIR/natural.jsonl --out DIR/out",
     "study": "study --preset tiny --out DIR/out",
     "bench": "bench --model tiny --out DIR/out",
+    "plan": "plan",
 }  # command -> words that are right
 NUMBERS = {
     "diagnose": "--sample 0; --sample -1; --sample 1.5; --sample many; --limit 0; --limit -1; "
@@ -317,6 +318,7 @@ NUMBERS = {
     "study": "--seeds -1; --seeds 0 0; --jobs 0; --threads 0; --set w_forget=nan; "
     "--set arm_tokens=many",
     "bench": "--rounds 0; --rounds -1; --rows 0; --longest 0",
+    "plan": "--gpus 0; --rows 0; --price 0; --price nan; --reach 0; --reach 2; --network 0",
 }  # command -> options whose value is out of range
 
 # %% ../../nbs/tests/test_bad_input.ipynb #ffe16f23
@@ -335,9 +337,14 @@ WORDS = {
     "evaluate": "--suite mmlu; --suite instruction; --judge stub; --model DIR/model DIR/model",
     "instructions": "--everyday 0 --about 0; --everday 3",
     "synthesize": "--engine endpont; --engine local; --schema; --token-budget 5; "
-    "--examples DIR/questions.jsonl; --dtype half --engine local --model nano",
+    "--examples DIR/questions.jsonl; --dtype half --engine local --model nano; "
+    "--batch export DIR/x; --engine endpoint --model m --batch exprot DIR/x; "
+    "--engine endpoint --model m --batch export; "
+    "--engine endpoint --model m --base-url 127.0.0.1:80; "
+    "--engine endpoint --model m --base-url http://a/v1 --base-url http://a:80/v1/",
     "study": "--preset mega; --preset smolm; --set arm=1; --set lr; --device cuda",
     "bench": "--case train; --case unlearn",
+    "plan": "--gpu h10; --preset papper; --gpus many",
 }  # command -> words that are wrong, alone or together
 
 

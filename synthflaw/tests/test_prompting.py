@@ -6,8 +6,8 @@
 __all__ = ['replies', 'paragraphs', 'word', 'sentence', 'FAULTS', 'KEY', 'test_no_reply_raises', 'test_chunks_keep_their_place',
            'test_what_stays_is_not_alike', 'start', 'picky', 'lines', 'kill_at',
            'test_killed_at_three_points_and_continued', 'test_each_fault_is_counted',
-           'test_a_budget_stops_and_the_rest_is_counted', 'about_length', 'test_the_window_slides',
-           'test_trl_trains_on_it', 'serve', 'wait_for', 'free_port', 'test_a_real_server']
+           'test_a_budget_stops_and_the_rest_is_counted', 'test_other_servers_go_on', 'about_length',
+           'test_the_window_slides', 'test_trl_trains_on_it', 'serve', 'wait_for', 'free_port', 'test_a_real_server']
 
 # %% ../../nbs/tests/test_prompting.ipynb #e9b9ba39
 import json
@@ -311,6 +311,28 @@ def test_a_budget_stops_and_the_rest_is_counted(tmp_path):
     assert first.unasked > 0  # the rest is counted
     assert sum(again.tokens) <= 2000  # what was spent before counts
     assert again.rows[: len(first.rows)] == first.rows
+
+# %% ../../nbs/tests/test_prompting.ipynb #207ae55d
+def test_other_servers_go_on(tmp_path):
+    docs = tiny_documents(24)
+    options = {"concurrency": 2, "max_new_tokens": 60, "wait": (0.01, 0.05)}
+    with StubServer() as one, StubServer() as two, StubServer() as three:
+        few = EndpointEngine("stub", [one.url, two.url], token_budget=2500, **options)
+        first = write_pairs(docs, few, tmp_path / "o", pairs=1)
+        before = one.seen + two.seen
+        others = EndpointEngine("stub", [nowhere(), three.url], **options)
+        whole = write_pairs(docs, others, tmp_path / "o", pairs=1)
+        uncut = write_pairs(
+            docs, EndpointEngine("stub", two.url, **options), tmp_path / "u", pairs=1
+        )
+    assert 0 < len(first.rows) < 24
+    assert one.seen
+    assert not before.keys() & three.seen.keys()  # what was answered is not asked again
+    assert sum(three.seen.values()) == 24 - len(first.rows)
+    assert whole.rows == uncut.rows
+    for f in ("qa", "rejects"):
+        there, here = tmp_path / "u" / f"{f}.jsonl", tmp_path / "o" / f"{f}.jsonl"
+        assert here.read_bytes() == there.read_bytes()
 
 # %% ../../nbs/tests/test_prompting.ipynb #ce1917d4
 def about_length(prompt):
