@@ -6,13 +6,15 @@
 __all__ = []
 
 # %% ../../nbs/10c_source.ipynb #9a331c1a
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..core import check
-from .files import SUFFIXES, NoRows, file_records
+from .files import PROSE, SUFFIXES, NoRows, file_records
 
 # %% ../../nbs/10c_source.ipynb #e9721628
 def warn(
@@ -22,12 +24,28 @@ def warn(
     print(f"note: {message}", file=sys.stderr)
 
 
+def _local_copy(name: str, split: str) -> list[Path]:
+    "The files of a data set in the folder of `SYNTHFLAW_DATA`; none without one."
+    root = os.environ.get("SYNTHFLAW_DATA")
+    folder = Path(root) / name if root else None
+    if folder is None or not folder.is_dir():
+        return []
+    files = sorted(f for f in folder.rglob("*") if f.name.lower().endswith(SUFFIXES))
+    rows = [f for f in files if not f.name.lower().endswith(PROSE)]
+    return [f for f in rows if not split or split in re.split(r"[\W_]+", f.stem)]
+
+
 def _hub_records(source: str) -> Iterator[tuple[str, int, dict]]:
     "Name, number and record of each row of `hub:NAME[:SPLIT]`."
-    from datasets import load_dataset
+    from datasets import config, load_dataset
 
     _, name, *split = source.split(":")
     check(bool(name) and len(split) < 2, "source", source, "hub:NAME or hub:NAME:SPLIT")
+    copy = _local_copy(name, split[0] if split else "")
+    if copy and (config.HF_HUB_OFFLINE or config.HF_DATASETS_OFFLINE):
+        for file in copy:
+            yield from ((name, i, record) for i, record in enumerate(file_records(file)))
+        return
     try:
         rows = load_dataset(name, split=split[0] if split else "train", streaming=True)
         for i, record in enumerate(rows):
