@@ -185,6 +185,9 @@ EXTRAS = {
     "punkt": "pip install 'synthflaw[eval]'",
     "sentence_transformers": "pip install 'synthflaw[encoder]'",
     "mauve": "pip install 'synthflaw[mauve]'",
+    "trackio": "pip install trackio",
+    "wandb": "pip install wandb",
+    "tensorboard": "pip install tensorboard",
 }  # module that may be missing -> the command that brings it
 
 

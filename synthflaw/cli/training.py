@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from .options import option
+from .options import check_tracker, option, report_option
 from .progress import Bar
 from ..core import read_json
 from ..words import COUNT, POSITIVE, check_words, nearest, need, real, whole
@@ -36,8 +36,7 @@ def train_options(
     option(g, "--save-steps", "N", steps, COUNT)
     held = "rows to evaluate on while training, once an epoch unless --trl says otherwise"
     option(g, "--eval", "SOURCE", held)
-    tracker = "none, trackio, wandb, tensorboard, …: passed on to TRL (default: %(default)s)"
-    option(g, "--report-to", "NAME", tracker, default="none")
+    report_option(g)
     trl = "any options of TRL's SFTConfig, e.g. --trl logging_steps=1 packing=true"
     option(g, "--trl", "KEY=VALUE", trl, default=[], nargs="+")
     option(g, "--trust-remote-code", None, "run code that comes with the model (default: never)")
@@ -158,6 +157,7 @@ def _check_model(args):
     from synthflaw.lm.foreign import check_model
 
     check_model(args.model)
+    check_tracker(args.report_to)
     if args.lora:
         need("peft")
 
