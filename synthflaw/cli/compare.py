@@ -148,7 +148,7 @@ def _print_answers(said: dict | None) -> None:
         few = " (too few answers to look for habits)" if said["n"] < 10 else ""
         print(f"  no template and no habit that only one of them has{few}")
 
-
+# %% ../../nbs/cli/13c_compare.ipynb #584743f5
 def run_compare(
     args,  # parsed options of `compare`
 ) -> dict:  # content of comparison.json

@@ -67,7 +67,7 @@ EXAMPLES = {
     "related": ("synthflaw related epic --quick --out runs/epic",),
 }  # command -> one or two that work
 
-
+# %% ../../nbs/cli/13b_shared.ipynb #36813578
 class _Help(argparse.HelpFormatter):
     "Wraps a paragraph, and leaves lines as they are."
 
@@ -156,7 +156,7 @@ def _file_words(
             words += _action_words(known[name], value)
     return words
 
-
+# %% ../../nbs/cli/13b_shared.ipynb #789d5d69
 def with_config(
     words: list[str],  # after `synthflaw`
     parsers: dict[str, argparse.ArgumentParser],  # command -> its parser

@@ -162,6 +162,15 @@ def _check_model(args):
         need("peft")
 
 
+def _to_bar(bar, what: str) -> Callable:
+    "report(step, steps, loss) on a bar."
+
+    def report(step, steps, loss):
+        bar(what, step, steps, loss=loss)
+
+    return report
+
+
 def train_folder(
     args,  # parsed options of a training command
     what: str,  # its name
@@ -196,11 +205,7 @@ def train_folder(
     trl["lora"] = {"r": args.lora} if args.lora else None
     trl["save_steps"] = args.save_steps or max(1, steps // 10)
     with Bar() as bar:
-
-        def report(step, steps, loss):
-            bar(what, step, steps, loss=loss)
-
-        trl["report"] = report if main_process else None
+        trl["report"] = _to_bar(bar, what) if main_process else None
         result = fn(settings, out=args.out / "checkpoints", **trl)
     done = _training_account(result, account, args.threads)
     if main_process:

@@ -54,7 +54,7 @@ def _hub_records(source: str) -> Iterator[tuple[str, int, dict]]:
         said = " ".join(str(e).split())[:200]
         raise ValueError(f"source={source!r} cannot be read: {said}") from e
 
-
+# %% ../../nbs/10c_source.ipynb #5d1875ec
 def _source_files(source: str) -> list[Path]:
     "The files of a path."
     path = Path(source)

@@ -69,7 +69,7 @@ class Stub(BaseHTTPRequestHandler):
                 {"commitUrl": f"{at}/me/it/commit/1", "commitOid": "1" * 40, "success": True}
             )
 
-
+# %% ../../nbs/tests/test_hub.ipynb #a970673b
 @pytest.fixture
 def hub():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
