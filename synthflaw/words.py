@@ -187,6 +187,9 @@ EXTRAS = {
     "mauve": "pip install 'synthflaw[mauve]'",
     "ray": "pip install 'synthflaw[ray]'",
     "datatrove": "pip install 'synthflaw[datatrove]'",
+    "trackio": "pip install trackio",
+    "wandb": "pip install wandb",
+    "tensorboard": "pip install tensorboard",
 }  # module that may be missing -> the command that brings it
 
 

@@ -39,6 +39,8 @@ SOURCES = (
     "formats",
     "include",
     "checkers",
+    "a",
+    "b",
 )  # options that name files or data sets, or may do so
 SPOKEN = ("config", "debug", "json", "quiet")  # how a command is given and what it says
 NEUTRAL = (
@@ -61,6 +63,8 @@ NEUTRAL = (
     "fail_on",
     "rounds",
     "trust_remote_code",
+    "push_to_hub",
+    "license",
     *SPOKEN,
 )  # options that do not decide results, or that another manifest compares
 
@@ -162,6 +166,7 @@ RESULTS = (
     "repair.json",
     "evaluation.json",
     "bench.json",
+    "comparison.json",
     "clean.json",
     "card.json",
     "summary.json",

@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 from .bench import add_bench, run_bench
 from .clean import add_clean, run_clean
+from .compare import add_compare, run_compare
 from .diagnose import add_diagnose, run_diagnose
 from .evaluate import add_evaluate, run_evaluate
 from .failures import STATUSES, USAGE, check_out, ended_in_order, fail, line_of
 from .folder import in_folder
+from .hub import hub_options, with_card
 from .instructions import add_instructions, run_instructions
 from .plan import add_plan, run_plan
 from .pretrain import add_pretrain, run_pretrain
@@ -48,6 +50,7 @@ COMMANDS = {
     "unlearn": (add_unlearn, run_unlearn),
     "repair": (add_repair, run_repair),
     "evaluate": (add_evaluate, run_evaluate),
+    "compare": (add_compare, run_compare),
     "bench": (add_bench, run_bench),
     "plan": (add_plan, run_plan),
     "verify": (add_verify, run_verify),
@@ -74,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, (add, _) in COMMANDS.items():
         add(sub)
         about = sub._choices_actions[-1].help
+        hub_options(sub.choices[name], name)
         finish_parser(sub.choices[name], name, about)
     return p
 
@@ -119,7 +123,7 @@ def main(
         with spoken(args), ended_in_order():
             if args.command not in LOOK_ONLY and getattr(args, "out", None):
                 check_out(args.out)
-            done = in_folder(args, COMMANDS[args.command][1])
+            done = in_folder(args, with_card(COMMANDS[args.command][1]))
         return tell_result(args, done)
     except BrokenPipeError:  # nobody reads on, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,10 +8,20 @@ __all__ = []
 # %% ../../nbs/cli/00_options.ipynb #ff454391
 import argparse
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..words import SEED, THREADS, check_words, device_word, nearest, one_of
+from synthflaw.words import (
+    EXTRAS,
+    SEED,
+    THREADS,
+    check_words,
+    device_word,
+    nearest,
+    need,
+    one_of,
+)
 
 # %% ../../nbs/cli/00_options.ipynb #09aea378
 def option(
@@ -62,6 +72,27 @@ def seed_option(
 ) -> None:
     "The seed of a command."
     option(parser, "--seed", "S", f"{decides} (default: %(default)s)", SEED, default)
+
+
+_TRACKERS = ("none", "trackio", "wandb", "tensorboard", "mlflow", "comet_ml", "clearml", "swanlab")
+
+
+def report_option(
+    parser,  # of a command that trains
+) -> None:
+    "Where a training reports while it runs."
+    live = "report live to a tracker that is installed (default: %(default)s)"
+    option(parser, "--report-to", "NAME", live, default="none", choices=_TRACKERS)
+
+
+def check_tracker(
+    name: str,  # of --report-to
+) -> None:
+    "Raise an error if a tracker is not installed."
+    if name == "tensorboard" and find_spec("tensorboardX"):
+        return  # which transformers takes as well
+    if name in EXTRAS:
+        need(name)
 
 
 def out_option(

@@ -11,9 +11,11 @@ import shlex
 from synthflaw.cli.options import (
     MODEL,
     SOURCE,
+    check_tracker,
     machine_options,
     option,
     out_option,
+    report_option,
     seed_option,
 )
 from .progress import Bar
@@ -129,6 +131,7 @@ def add_repair(
     column_options(p)
     _repair_options(p)
     _unlearn_options(p)
+    report_option(p)
     mined = "texts a side that the diagnosis mines (default: %(default)s)"
     option(p, "--sample", "N", mined, COUNT, 2000)
     option(p, "--limit", "N", "read at most N texts a side (default: all)", COUNT)
@@ -276,15 +279,17 @@ def run_repair(
 ) -> int:  # 0; 1 if no repair was accepted, or the run diverged
     "`synthflaw repair`."
     from synthflaw.core import set_threads
+    from synthflaw.train.trainer import reporting_to
     from synthflaw.unlearn.repair import repair
     from synthflaw.unlearn.repair_page import write_repair
     from synthflaw.unlearn.trainer import Diverged
 
+    check_tracker(args.report_to)
     _check_repair(args)
     set_threads(args.threads)
     settings = _repair_settings(args)
     model, tokenizer = _model(args)
-    with Bar() as bar:
+    with Bar() as bar, reporting_to(args.report_to):
         bar("reading")
         how = {"report": lambda what, i, n: bar(what), **_how(args, model.device)}
         how |= _beside(args, tokenizer)

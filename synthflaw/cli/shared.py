@@ -58,12 +58,16 @@ EXAMPLES = {
         "synthflaw repair --config runs/repaired/synthflaw.yaml --seed 1 --out runs/again",
     ),
     "evaluate": ("synthflaw evaluate --model runs/model runs/repaired --out runs/scores",),
+    "compare": (
+        "synthflaw compare harness/before harness/after",
+        "synthflaw compare runs/scores:runs/model runs/scores:runs/repaired --out runs/difference",
+    ),
     "bench": ("synthflaw bench --case unlearning --out runs/bench",),
     "verify": ("synthflaw verify runs/repaired",),
     "related": ("synthflaw related epic --quick --out runs/epic",),
 }  # command -> one or two that work
 
-
+# %% ../../nbs/cli/13b_shared.ipynb #36813578
 class _Help(argparse.HelpFormatter):
     "Wraps a paragraph, and leaves lines as they are."
 
@@ -152,7 +156,7 @@ def _file_words(
             words += _action_words(known[name], value)
     return words
 
-
+# %% ../../nbs/cli/13b_shared.ipynb #789d5d69
 def with_config(
     words: list[str],  # after `synthflaw`
     parsers: dict[str, argparse.ArgumentParser],  # command -> its parser
@@ -228,12 +232,14 @@ RESULTS = {
 }  # command -> the file of its folder that is its result, where it does not return one
 
 
-def _finite(tree: Any) -> Any:
+def finite(
+    tree: Any,  # of what JSON can write
+) -> Any:
     "The same with null for numbers that JSON has no word for."
     if isinstance(tree, dict):
-        return {str(k): _finite(v) for k, v in tree.items()}
+        return {str(k): finite(v) for k, v in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return [_finite(v) for v in tree]
+        return [finite(v) for v in tree]
     return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
@@ -243,7 +249,7 @@ def _object(command: str, status: int, out: Any, **more) -> str:
 
     head = {"synthflaw": __version__, "command": command, "status": status}
     head |= {"meaning": STATUSES[status], "out": None if out is None else str(out)}
-    return json.dumps(_finite(head | more), indent=1, ensure_ascii=False, default=str)
+    return json.dumps(finite(head | more), indent=1, ensure_ascii=False, default=str)
 
 
 def tell_result(

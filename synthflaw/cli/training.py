@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from .options import option
+from .options import check_tracker, option, report_option
 from .progress import Bar
 from ..core import read_json
 from ..words import COUNT, POSITIVE, check_words, nearest, need, real, whole
@@ -36,8 +36,7 @@ def train_options(
     option(g, "--save-steps", "N", steps, COUNT)
     held = "rows to evaluate on while training, once an epoch unless --trl says otherwise"
     option(g, "--eval", "SOURCE", held)
-    tracker = "none, trackio, wandb, tensorboard, …: passed on to TRL (default: %(default)s)"
-    option(g, "--report-to", "NAME", tracker, default="none")
+    report_option(g)
     trl = "any options of TRL's SFTConfig, e.g. --trl logging_steps=1 packing=true"
     option(g, "--trl", "KEY=VALUE", trl, default=[], nargs="+")
     option(g, "--trust-remote-code", None, "run code that comes with the model (default: never)")
@@ -158,8 +157,18 @@ def _check_model(args):
     from synthflaw.lm.foreign import check_model
 
     check_model(args.model)
+    check_tracker(args.report_to)
     if args.lora:
         need("peft")
+
+
+def _to_bar(bar, what: str) -> Callable:
+    "report(step, steps, loss) on a bar."
+
+    def report(step, steps, loss):
+        bar(what, step, steps, loss=loss)
+
+    return report
 
 
 def train_folder(
@@ -196,11 +205,7 @@ def train_folder(
     trl["lora"] = {"r": args.lora} if args.lora else None
     trl["save_steps"] = args.save_steps or max(1, steps // 10)
     with Bar() as bar:
-
-        def report(step, steps, loss):
-            bar(what, step, steps, loss=loss)
-
-        trl["report"] = report if main_process else None
+        trl["report"] = _to_bar(bar, what) if main_process else None
         result = fn(settings, out=args.out / "checkpoints", **trl)
     done = _training_account(result, account, args.threads)
     if main_process:

@@ -8,7 +8,15 @@ __all__ = []
 # %% ../../nbs/cli/08_unlearn.ipynb #d73a9535
 from pathlib import Path
 
-from .options import MODEL, machine_options, option, out_option, seed_option
+from synthflaw.cli.options import (
+    MODEL,
+    check_tracker,
+    machine_options,
+    option,
+    out_option,
+    report_option,
+    seed_option,
+)
 from .progress import Bar
 from .sources import checked_columns, column_options, say_once
 from ..core import check
@@ -68,6 +76,7 @@ def _budget_options(p):
     option(g, "--lora", "R", lora, COUNT, 0)
     layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
     option(g, "--layers", "N", layers, AMOUNT, [], nargs="+")
+    report_option(g)
     saves = "steps between checkpoints; a stopped run in DIR goes on (default: none)"
     option(g, "--save-steps", "N", saves, COUNT)
 
@@ -277,8 +286,10 @@ def run_unlearn(
     from synthflaw.lm.foreign import check_model
     from synthflaw.lm.model import load_lm
     from synthflaw.lm.sharded import is_first
+    from synthflaw.train.trainer import reporting_to
     from synthflaw.unlearn.trainer import Diverged
 
+    check_tracker(args.report_to)
     if args.lora:
         need("peft")
     _check_processes(args)
@@ -288,7 +299,8 @@ def run_unlearn(
     set_threads(args.threads)
     settings = _unlearn_settings(args)
     model, tokenizer = load_lm(args.model, args.device, "float32")
-    with Bar(Console(stderr=True, quiet=not is_first())) as bar:
+    bar = Bar(Console(stderr=True, quiet=not is_first()))
+    with bar, reporting_to(args.report_to):
         try:
             account = _unlearned(args, settings, model, tokenizer, bar)
         except Diverged as e:

@@ -7,6 +7,8 @@ __all__ = []
 
 # %% ../../nbs/10c_source.ipynb #9a331c1a
 import hashlib
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core import check
-from .files import SUFFIXES, Cursor, NoRows, Remote, file_records
+from .files import PROSE, SUFFIXES, Cursor, NoRows, Remote, file_records
 
 # %% ../../nbs/10c_source.ipynb #e9721628
 def warn(
@@ -141,6 +143,24 @@ def _hub_rows(source: str, part: Part | None = None) -> Iterator[tuple[Place, di
     except (OSError, ValueError, RuntimeError) as e:
         raise _said(source, e) from e
 
+# %% ../../nbs/10c_source.ipynb #3938c9bc
+def _local_parts(source: str) -> list[Part]:
+    "The files that stand in for a data set where the hub is out of reach; none without them."
+    from datasets import config
+
+    root = os.environ.get("SYNTHFLAW_DATA")
+    if not root or not (config.HF_HUB_OFFLINE or config.HF_DATASETS_OFFLINE):
+        return []
+    name, _, split = source.removeprefix("hub:").partition(":")
+    folder = Path(root) / name
+    if not name or not folder.is_dir():
+        return []
+    files = sorted(f for f in folder.rglob("*") if f.name.lower().endswith(SUFFIXES))
+    rows = [f for f in files if not f.name.lower().endswith(PROSE)]
+    use = [f for f in rows if not split or split in re.split(r"[\W_]+", f.stem)]
+    named = [f"{name}/{f.relative_to(folder).as_posix()}" for f in use]
+    return [Part(source, named[i], str(f), i, len(use)) for i, f in enumerate(use)]
+
 # %% ../../nbs/10c_source.ipynb #f3a0958d
 def parts_of(
     source: str | Path,  # a SOURCE: file, folder, address, or "hub:NAME[:SPLIT]"
@@ -151,6 +171,9 @@ def parts_of(
         return [Part(source, source, "", 0, 1)]
     if not source.startswith("hub:"):
         return _file_parts(source)
+    local = _local_parts(source)
+    if local:
+        return local
     name, rows = _hub_stream(source)
     n = rows.num_shards
     return [Part(source, name if n == 1 else f"{name}/{i}", "", i, n) for i in range(n)]
@@ -179,14 +202,16 @@ def source_records(
 ) -> Iterator[tuple[Place, Any]]:  # place of the row, row
     "The rows of a SOURCE as they are, each with its place."
     if isinstance(source, Part):
-        hub = source.source.startswith("hub:")
+        hub = source.source.startswith("hub:") and not source.url
         return _hub_rows(source.source, source) if hub else _file_rows(source, tell)
     if not isinstance(source, (str, Path)):
         return ((Place("rows", i), row) for i, row in enumerate(source))
     source = str(source)
-    if source.startswith("hub:"):
+    local = _local_parts(source) if source.startswith("hub:") else []
+    if source.startswith("hub:") and not local:
         return _hub_rows(source)
-    return (row for part in _file_parts(source) for row in _file_rows(part, tell))
+    parts = local or _file_parts(source)
+    return (row for part in parts for row in _file_rows(part, tell))
 
 # %% ../../nbs/10c_source.ipynb #bba66889
 class Names:

@@ -7,6 +7,7 @@ __all__ = ['TrainSettings']
 
 # %% ../../nbs/40_label_trainer.ipynb #9bee31c8
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,19 @@ FIXED = {
     "save_total_limit": None,
     "dataloader_pin_memory": False,
 }  # options of TRL that no setting changes
+
+# %% ../../nbs/40_label_trainer.ipynb #6f369db5
+@contextmanager
+def reporting_to(
+    name: str,  # none, or a tracker that transformers knows, such as trackio
+):
+    "While this lasts, every trainer that is made reports live to a tracker."
+    before = FIXED["report_to"]
+    FIXED["report_to"] = name
+    try:
+        yield
+    finally:
+        FIXED["report_to"] = before
 
 # %% ../../nbs/40_label_trainer.ipynb #e3c8c4cc
 def _rows_at_once(settings):
