@@ -31,7 +31,7 @@ class Card:
     node: int = 8  # cards of a node
 
 
-_NVIDIA = "NVIDIA data sheet"
+_NVIDIA = "NVIDIA, quoted from other pages"
 CARDS = {
     card.name: card
     for card in (

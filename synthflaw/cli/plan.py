@@ -43,7 +43,7 @@ def _card(args):
 
 def run_plan(
     args,  # parsed options of `plan`
-) -> int:  # 0
+) -> dict:  # memory, step, parts and stages
     "`synthflaw plan`."
     from synthflaw.bench.plan import checked, plan_of
 
@@ -63,4 +63,4 @@ def run_plan(
         f"error of this model in {len(errors)} runs on a processor: at most {max(errors):.0%}, "
         f"{sum(errors) / len(errors):.0%} in the mean; no run on a GPU was made"
     )
-    return 0
+    return plan

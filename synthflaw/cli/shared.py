@@ -62,6 +62,7 @@ EXAMPLES = {
         "synthflaw compare harness/before harness/after",
         "synthflaw compare runs/scores:runs/model runs/scores:runs/repaired --out runs/difference",
     ),
+    "plan": ("synthflaw plan --preset paper --gpus 64 --gpu h100 --price 3",),
     "bench": ("synthflaw bench --case unlearning --out runs/bench",),
     "verify": ("synthflaw verify runs/repaired",),
     "related": ("synthflaw related epic --quick --out runs/epic",),
