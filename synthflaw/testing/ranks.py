@@ -79,11 +79,15 @@ def _wait(processes: list, folder: Path, limit: float) -> list:
     "What the ranks returned; the first failure, or the limit, ends them all."
     import time
 
-    end = time.monotonic() + limit
+    end, late = time.monotonic() + limit, False
     try:
         while True:
             done = {int(f.stem): pickle.loads(f.read_bytes()) for f in folder.glob("*.done")}
             failed = [f"rank {i}: {what}" for i, (fine, what) in sorted(done.items()) if not fine]
+            if failed and not late:  # what made it fail may be about to be said by another
+                late = True
+                time.sleep(0.5)
+                continue
             if failed:
                 raise RuntimeError("\n".join(failed))
             if len(done) == len(processes):
