@@ -18,7 +18,7 @@ import sys
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
-from statistics import median, stdev
+from statistics import mean, median, stdev
 from typing import NamedTuple
 
 from synthflaw.stats import (
@@ -216,11 +216,33 @@ def _alarms(name: str) -> str:
     return f"{wrong / len(cells):.0%} of {len(cells)} pairs"
 
 
+TWO = ("restore", "forget, longer")  # repairs that home page and README speak of
+STAGES = ("before_sft", "after_sft")
+
+
+def _of_arm(arm: str, stage: str) -> list[dict]:
+    "What is recorded of a repair at a stage, seed by seed."
+    return [row[stage] for row in rows("repairs") if row["arm"] == arm]
+
+
 def _repaired(arm: str, stage: str, metric: str) -> str:
-    "A share of a recorded repair on seed 0, in percent, or a probability."
-    row = next(r for r in rows("repairs") if r["arm"] == arm and r["seed"] == 0)
-    found = row[stage]["cells"][metric]["value"]
+    "A share or a probability of a recorded repair, in the mean over seeds."
+    found = mean(seen["cells"][metric]["value"] for seen in _of_arm(arm, stage))
     return f"{found:.0%}" if metric in ("habits", "degenerate") else f"{found:.2f}"
+
+
+def _left_at_most() -> str:
+    "The most answers of 120 in which two repairs leave a habit of the panel, over seeds and stages."
+    seen = [s for arm in TWO for stage in STAGES for s in _of_arm(arm, stage)]
+    most = max(round(120 * s["cells"]["habits"]["value"]) for s in seen)
+    return ("none", "one", "two", "three")[most]
+
+
+def _left_by_any_phrase() -> str:
+    "The same with the damaged model's phrases as well, as the refusals of these repairs say."
+    said = [r for arm in TWO for stage in STAGES for s in _of_arm(arm, stage) for r in s["reasons"]]
+    found = [re.match(r"habits in (\d+)%", reason) for reason in said]
+    return f"{max(int(f[1]) for f in found if f)}%"
 
 
 def _cost(name: str) -> str:
@@ -266,6 +288,8 @@ ANYTHING = {
     "five alike": lambda: f"{1 - 0.05 ** (1 / 5):.0%}",
     "three alike": lambda: f"{1 - 0.05 ** (1 / 3):.0%}",
     "the paper's drop": lambda: f"{(27.58 - 24.00) / 100:.3f}",
+    "most left": _left_at_most,
+    "any phrase": _left_by_any_phrase,
 }
 
 
@@ -315,8 +339,9 @@ def both(measure: str, contrasts: str, wanted: str) -> tuple:
 
 NO_DROP = tuple((size, "following", "drop", "0") for size in STUDIES)
 REPAIRED = (
-    "the damaged model shows the template in {repairs|SynthLM|before_sft|habits} of its answers, "
-    "and two repairs leave a trace of it in at most two of 120"
+    "the damaged model shows the template in {repairs|SynthLM|before_sft|habits} of its answers. "
+    "Two repairs leave a habit in at most {most left} of 120 answers a seed, in at most "
+    "{any phrase} of them if every phrase of the damaged model counts"
 )
 HOME = (
     Said("", FRONT, HELD + OUT + NO_DROP),
