@@ -232,7 +232,7 @@ def _repaired(arm: str, stage: str, metric: str) -> str:
 
 
 def _left_at_most() -> str:
-    "The most answers of 120 in which two repairs leave a habit of the panel, over seeds and stages."
+    "The most answers of 120 in which the two leave a habit of the panel, over seeds and stages."
     seen = [s for arm in TWO for stage in STAGES for s in _of_arm(arm, stage)]
     most = max(round(120 * s["cells"]["habits"]["value"]) for s in seen)
     return ("none", "one", "two", "three")[most]
