@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['GOOD', 'LINE', 'PACKED', 'ROWS', 'BOMB', 'FAULTS', 'SETTINGS', 'BASES', 'NUMBERS', 'WORDS', 'READS', 'LIMITED',
-           'LOADS', 'NAMES', 'SPECIAL', 'CASES', 'third', 'turns', 'changed_config', 'break_model', 'other_tokenizer',
-           'bad_folder', 'Case', 'without', 'failing', 'low', 'OutOfMemoryError', 'options_cases', 'source_cases',
-           'model_cases', 'line_of_case', 'folder', 'test_there_are_many_cases',
+           'LOADS', 'NAMES', 'SPECIAL', 'CASES', 'PROGRESS', 'third', 'turns', 'changed_config', 'break_model',
+           'other_tokenizer', 'bad_folder', 'Case', 'without', 'failing', 'low', 'OutOfMemoryError', 'options_cases',
+           'source_cases', 'model_cases', 'line_of_case', 'folder', 'test_there_are_many_cases',
            'test_a_bad_input_is_one_line_and_a_status', 'options', 'test_every_number_has_a_range',
            'test_every_command_shows_a_traceback_where_that_is_asked_for',
            'test_the_objectives_are_those_that_there_are', 'test_help_names_every_status',
@@ -23,6 +23,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -487,15 +488,19 @@ SPECIAL += [
 CASES = [*SPECIAL, *options_cases(), *source_cases(), *model_cases()]
 
 
+PROGRESS = re.compile(r"(reading|writing|asking|natural|synthetic)(: .*)?")  # as in a log
+
+
 def line_of_case(
     case: Case,  # a bad input
     folder: Path,  # from `bad_folder`
-) -> tuple[int, list[str], str]:  # status, its lines without the notes, everything on stderr
+) -> tuple[int, list[str], str]:  # status, its lines without notes and progress, all of stderr
     "What a bad input gives."
     shutil.rmtree(folder / "out", ignore_errors=True)  # what another case left
     with SETTINGS[case.setting]():
         tried = try_command(case.words, folder)
-    lines = [line for line in tried.errors.splitlines() if not line.startswith("note: ")]
+    said = [line for line in tried.errors.splitlines() if not line.startswith("note: ")]
+    lines = [line for line in said if not PROGRESS.fullmatch(line)]
     return tried.status, lines, tried.errors
 
 # %% ../../nbs/tests/test_bad_input.ipynb #5e42e507
