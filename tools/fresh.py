@@ -227,7 +227,7 @@ def commands(nb) -> list[str]:
         for line in lines
         if not re.match(r"\s*(#|pip )", line)
     )
-    return [m[1] for m in found if m]
+    return [m[1].partition(" | ")[0] for m in found if m]  # a pipe ends it
 
 
 def unknown_commands(nb) -> list[str]:

@@ -8,7 +8,6 @@ __all__ = []
 # %% ../../nbs/cli/00_options.ipynb #ff454391
 import argparse
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +88,6 @@ def check_tracker(
     name: str,  # of --report-to
 ) -> None:
     "Raise an error if a tracker is not installed."
-    if name == "tensorboard" and find_spec("tensorboardX"):
-        return  # which transformers takes as well
     if name in EXTRAS:
         need(name)
 

@@ -15,7 +15,8 @@ def add_plan(
 ) -> None:
     "Add `synthflaw plan`."
     p = sub.add_parser("plan", help="memory, step time, hours and price of a recipe on a cluster")
-    option(p, "--preset", "P", "recipe: paper (default: %(default)s)", one_of("paper"), "paper")
+    recipe = "recipe: paper (default: %(default)s)"
+    option(p, "--preset", "PRESET", recipe, one_of("paper"), "paper")
     option(p, "--gpus", "N", "cards that train together (default: %(default)s)", COUNT, 64)
     option(p, "--gpu", "CARD", "a100, h100, h200 or b200 (default: %(default)s)", default="h100")
     rows = "rows that go through a card at once (default: %(default)s)"

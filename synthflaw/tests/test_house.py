@@ -166,7 +166,8 @@ def private_imports(
             node.level or node.module.startswith("synthflaw")
         )
         if ours:
-            taken |= {alias.name for alias in node.names if alias.name.startswith("_")}
+            names = {alias.name for alias in node.names}
+            taken |= {n for n in names if n.startswith("_") and not n.endswith("__")}
     return taken
 
 
