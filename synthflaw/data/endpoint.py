@@ -206,7 +206,8 @@ class EndpointEngine(_Window):
         check(one_each, "key_env", keys, f"one for all servers, or {len(urls)}, one for each")
         keys = keys * len(urls) if len(keys) == 1 else keys
         named = zip(urls, keys, strict=True)
-        self.servers = [Watched(url, key, self.concurrency, self.wait) for url, key in named]
+        given = (self.concurrency, self.wait, len(urls) == 1)
+        self.servers = [Watched(url, key, *given) for url, key in named]
         self.spent = [0, 0]  # tokens of prompts and completions
         self.reserved = [0, 0]  # the same, of the requests under way
         self.stopped = None  # why no more requests are sent

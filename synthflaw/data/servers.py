@@ -74,6 +74,7 @@ class Server:
     key_env: str  # environment variable with its key
     most: int  # widest window
     wait: tuple[float, float]  # shortest and longest pause after failures, seconds
+    alone: bool = False  # no other would take its requests: each that fails waits by itself
     window: float = 0.0  # requests that it may have under way
     under_way: int = 0  # requests that it has
     seconds: float | None = None  # mean of an answer, the recent ones counting most
@@ -93,7 +94,7 @@ class Server:
         "Requests that it can be sent now."
         if now < self.rests:
             return 0
-        wide = 1 if self.in_a_row >= ILL else int(self.window)
+        wide = 1 if self.in_a_row >= ILL and not self.alone else int(self.window)
         return max(0, wide - self.under_way)
 
     def weight(self) -> float:
@@ -144,7 +145,7 @@ class Watched(Server):
 
     def _ill(self, now: float) -> None:
         self.in_a_row += 1
-        if self.in_a_row >= ILL:
+        if self.in_a_row >= ILL and not self.alone:
             doubled = self.wait[0] * 2 ** min(30, self.in_a_row - ILL)
             jitter = 1 + unit_hash(str(self.url), self.in_a_row) / 2
             self._rest(min(self.wait[1], doubled) * jitter, now)

@@ -55,6 +55,7 @@ def is_plain(
     named = {k for k, value in said.items() if value}
     settings = {k for k in named if not k.startswith("_") and not k.endswith("_token_id")} - free
     whole = not getattr(model, "_is_fsdp_managed_module", False)
+    whole = whole and hasattr(model, "get_decoder")
     fixed = said.get("cache_implementation") is None and said.get("use_cache", True)
     grows = not getattr(model.config, "is_encoder_decoder", False) and _cache(model) is not None
     return whole and not settings and fixed and grows
