@@ -33,6 +33,9 @@ def seed_values(  # noqa: PLR0913
     return {r["seed"]: r[stage]["cells"][metric][key] for r in mine}
 
 
+SHARES = ("habits", "degenerate", "template_probability", "agreement")  # between 0 and 1
+
+
 def over_seeds(
     rows: Sequence[dict],  # of `compare_repairs`
     arm: str,  # an arm that was run
@@ -41,6 +44,8 @@ def over_seeds(
 ) -> str:  # e.g. "0.31 [0.28, 0.34] (rows [0.30, 0.32])"; one seed has no interval but that of rows
     "A number with its interval over seeds, and the interval over rows beside it."
     cell = seed_cell(seed_values(rows, arm, stage, metric).values())
+    if metric in SHARES and cell["ci95"]:  # a t interval does not know where a share ends
+        cell["ci95"] = [max(0.0, cell["ci95"][0]), min(1.0, cell["ci95"][1])]
     ends = [e for e in seed_values(rows, arm, stage, metric, "ci95").values() if e]
     text = show_cell(cell, 2)
     if not ends:
