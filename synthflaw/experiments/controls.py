@@ -193,7 +193,9 @@ class Questions:
 class Trial:
     "A start model and what is asked of all that SFT makes of it."
 
-    def __init__(self, run: Path, preset: Preset, sizes: dict, restore: dict, chat: bool):  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913
+        self, run: Path, preset: Preset, sizes: dict, restore: dict, chat: bool
+    ):
         data = SeedData(run, 0, preset)
         self.model, self.tokenizer, rows, families = start_model(data, preset, chat)
         self.size, self.restore = sizes["rows"], restore

@@ -168,7 +168,9 @@ def _moved(spans: Iterable, parts: Sequence[str], laid: _Laid) -> list[list[int]
     return out
 
 
-def _mask(key: str, spans: list, row, laid: _Laid, special: set, seq_len: int | None) -> Masked:  # noqa: PLR0913
+def _mask(  # noqa: PLR0913
+    key: str, spans: list, row, laid: _Laid, special: set, seq_len: int | None
+) -> Masked:
     "Leave the spans of a row out of its labels."
     parts = [row_text_of(row)] if len(laid.places) == 1 else row_parts(row)
     spans = _moved(spans, parts, laid)
