@@ -41,17 +41,17 @@ def over_seeds(
     arm: str,  # an arm that was run
     stage: str,  # before_sft or after_sft
     metric: str,  # of the panel
-) -> str:  # e.g. "0.31 [0.28, 0.34] (rows [0.30, 0.32])"; one seed has no interval but that of rows
-    "A number with its interval over seeds, and the interval over rows beside it."
+) -> str:  # e.g. "0.31 [0.28, 0.34]"; where no seed differs "0.31 (rows [0.30, 0.32])"
+    "A number with its interval over seeds, or with that over rows where no seed differs."
     cell = seed_cell(seed_values(rows, arm, stage, metric).values())
     if metric in SHARES and cell["ci95"]:  # a t interval does not know where a share ends
         cell["ci95"] = [max(0.0, cell["ci95"][0]), min(1.0, cell["ci95"][1])]
     ends = [e for e in seed_values(rows, arm, stage, metric, "ci95").values() if e]
-    text = show_cell(cell, 2)
-    if not ends:
-        return text
+    varies = cell["ci95"] is not None and cell["ci95"][0] < cell["ci95"][1]
+    if varies or not ends:
+        return show_cell(cell, 2)
     low, high = np.mean(ends, axis=0)
-    return f"{text} (rows [{low:.2f}, {high:.2f}])"
+    return f"{cell['mean']:.2f} (rows [{low:.2f}, {high:.2f}])"
 
 # %% ../../nbs/experiments/08b_limits.ipynb #464a80b4
 LIMITS = {
