@@ -274,7 +274,12 @@ def _room() -> str:
     return "0.15" if room >= 0.15 else f"{room:.2f}"
 
 
+def _times_as_likely() -> str:
+    return f"{math.exp(between('smollm', 'pairs', 'NaturalLM', 'SynthLM')['mean']):.1f}"
+
+
 ANYTHING = {
+    "times as likely": _times_as_likely,
     "cost nano": lambda: _cost("nano"),
     "cost smollm": lambda: _cost("smollm"),
     "natural share": _natural_share,
@@ -320,6 +325,14 @@ FRONT = (
     "took it out of SmolLM2, where replay and twelve times its tokens of natural text did not; on "
     "nano no removal was found. No drop in instruction following was found."
 )
+FIRST = (
+    "likelier to it than to a model that read the same documents as plain text, by "
+    "{smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 (3 seeds), which makes a token "
+    "{times as likely} times as likely, and by {nano|pairs|NaturalLM|SynthLM:2} on *nano*, the "
+    "small model that ships with the package (5 seeds). Unlearning took that out of SmolLM2; "
+    "neither replay of natural text nor twelve times the repair's tokens of it did. On nano no "
+    "removal was found. No drop in instruction following was found on either."
+)
 HELD = tuple(
     (size, "pairs", name, "+") for size in STUDIES for name in ("drop", "drop_base", "drop_mixed")
 )
@@ -339,13 +352,17 @@ def both(measure: str, contrasts: str, wanted: str) -> tuple:
 
 NO_DROP = tuple((size, "following", "drop", "0") for size in STUDIES)
 REPAIRED = (
-    "the damaged model shows the template in {repairs|SynthLM|before_sft|habits} of its answers. "
-    "Two repairs leave a habit in at most {most left} of 120 answers a seed, in at most "
-    "{any phrase} of them if every phrase of the damaged model counts"
+    "The damaged SmolLM2 (3 seeds) shows the template in {repairs|SynthLM|before_sft|habits} of "
+    "its answers."
+)
+STRICTEST = (
+    "After either, at most {most left} of 120 answers a seed shows a habit; the strictest count, "
+    "which takes every phrase that the damaged model repeats, finds {any phrase} at most."
 )
 HOME = (
-    Said("", FRONT, HELD + OUT + NO_DROP),
+    Said("", FIRST, HELD + OUT + NO_DROP),
     Said("", REPAIRED),
+    Said("", STRICTEST),
 )
 NUMBERS_PAGE = (
     Said(TABLES, FRONT, HELD + OUT + NO_DROP),
