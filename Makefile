@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-TEST   := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+TEST   := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
@@ -39,7 +39,7 @@ test: $(STAMP)  ## all notebooks and all tests but the slow ones, which it names
 	$(SAY) '3/5  README.md is what nbs/index.ipynb gives'
 	@$(BIN)/python tools/readme.py --check
 	$(SAY) '4/5  every notebook runs'
-	@$(TEST) $(BIN)/nbdev_test --n_workers $(WORKERS) --timing $(FLAGS)
+	@$(TEST) $(BIN)/python tools/notebooks.py --n_workers $(WORKERS) --timing $(FLAGS)
 	$(SAY) '5/5  tests of the installed package'
 	@$(TEST) $(BIN)/python -m pytest --pyargs synthflaw -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --junit-xml=build/tests.xml
 	@$(BIN)/python tools/skipped.py build/tests.xml

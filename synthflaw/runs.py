@@ -6,6 +6,7 @@
 __all__ = ['provenance', 'RunFolder', 'quiet', 'Stage', 'run_stages']
 
 # %% ../nbs/02_runs.ipynb #a4c44db1
+import gc
 import json
 import multiprocessing
 import os
@@ -251,6 +252,7 @@ def _work(name, fn, args):
         if _QUEUE is not None:
             _QUEUE.put((name, step, steps, loss))
 
+    gc.freeze()  # libraries stay: each training looks through all other objects for garbage
     info = _timed(fn, args, report)
     release_memory()
     return info

@@ -7,8 +7,6 @@ __all__ = ['frequency_density', 'density_peaks', 'plot_token_density']
 
 # %% ../../nbs/21_density.ipynb #59ed4cdf
 import numpy as np
-from KDEpy import FFTKDE
-from scipy import signal
 
 from .tokens import check_counts, show_token, token_text
 from ..core import check
@@ -30,6 +28,8 @@ def frequency_density(
     n_grid: int = 512,  # points of the axis
 ) -> dict:  # {"x", "natural", "synthetic"}: lists of n_grid numbers
     "Density of tokens over log10 of their frequency in natural text, for both texts."
+    from KDEpy import FFTKDE  # imports scipy.signal: most of a second
+
     n, s = np.asarray(natural_counts), np.asarray(synthetic_counts)
     check_counts(n, s)
     check(bw > 0, "bw", bw, "positive")
@@ -76,6 +76,8 @@ def density_peaks(  # noqa: PLR0913
     min_height: float = 0.04,  # least excess over the natural curve, in parts of the highest point
 ) -> list[dict]:  # {"token", "tokens", "x", "y" (synthetic density), "excess" (share of the text)}
     "Peaks of the synthetic density that the natural one does not have, named by their tokens."
+    from scipy import signal  # as long to import as all else here
+
     x, d_n, d_s = (np.asarray(density[c]) for c in ("x", "natural", "synthetic"))
     n, s = np.asarray(natural_counts, np.float64), np.asarray(synthetic_counts, np.float64)
     gap, least = d_s - d_n, min_height * max(d_n.max(), d_s.max())

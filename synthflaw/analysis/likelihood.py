@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from KDEpy import FFTKDE
 from scipy import stats
 
 from ..core import Document, check
@@ -87,6 +86,8 @@ def bigram_bits_per_byte(
 # %% ../../nbs/27_likelihood.ipynb #3e282db9
 def _ridge(ax, grid, row, stage):
     "The two densities of a stage on one row of the figure, with their medians."
+    from KDEpy import FFTKDE  # imports scipy.signal: most of a second
+
     curves = {}
     for side, values in stage.items():
         bw = max(0.04, 1.06 * np.std(values) * len(values) ** -0.2)

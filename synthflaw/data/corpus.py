@@ -9,10 +9,15 @@ __all__ = ['deduplicate', 'embedded_documents', 'split_pools', 'load_documents',
 import os
 import platform
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from synthflaw.core import (
     Document,
@@ -76,26 +81,50 @@ def embedded_file(
     return cache_folder() / name
 
 # %% ../../nbs/11_corpus.ipynb #9ce61d6b
-def _read_packages(packages: Iterable[str]) -> Iterator[Document]:
-    "Python's manual, then the packages one after another."
-    yield from pydoc_documents()
-    for package in packages:
-        yield from package_documents(package)
+_MANUAL = "pydoc"  # the part that is no package: Python's manual
 
 
+def _read_part(name: str) -> Iterator[Document]:
+    "The documents of a package, or of Python's manual."
+    return pydoc_documents() if name == _MANUAL else package_documents(name)
+
+
+def _keep_part(name: str, folder: Path, whole: Path, timeout: float) -> None:
+    "Read a part into its file, unless another process does for longer than `timeout` seconds."
+    file = folder / f"{name}.jsonl"
+    with suppress(Timeout), FileLock(f"{file}.lock", timeout=timeout):
+        if not (file.exists() or whole.exists()):
+            write_jsonl(file, (d.to_dict() for d in _read_part(name)))
+
+
+def _keep_whole(names: tuple[str, ...], whole: Path) -> None:
+    "Put the corpus together and keep it, with the help of whoever waits for it too."
+    folder = whole.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    for timeout in (0, -1):  # what is free, then what another process has not finished
+        for name in names:
+            _keep_part(name, folder, whole, timeout)
+    with FileLock(f"{whole}.lock"):
+        if not whole.exists():
+            rows = chain.from_iterable(read_jsonl(folder / f"{name}.jsonl") for name in names)
+            docs = deduplicate(Document(**r) for r in rows)
+            write_jsonl(whole, (d.to_dict() for d in docs))
+            shutil.rmtree(folder, ignore_errors=True)
+
+# %% ../../nbs/11_corpus.ipynb #de5a0ba5
 def embedded_documents(
     packages: Iterable[str] = PACKAGES,  # packages to read
     cache: bool = True,  # keep and use the cached result
 ) -> list[Document]:  # deterministic for given versions
     "The documentation already on this machine, cleaned and deduplicated."
     packages = tuple(packages)
+    names = (_MANUAL, *packages)
+    if not cache:
+        return list(deduplicate(chain.from_iterable(map(_read_part, names))))
     file = embedded_file(packages)
-    if cache and file.exists():
-        return [Document(**r) for r in read_jsonl(file)]
-    docs = list(deduplicate(_read_packages(packages)))
-    if cache:
-        write_jsonl(file, (d.to_dict() for d in docs))
-    return docs
+    if not file.exists():
+        _keep_whole(names, file)
+    return [Document(**r) for r in read_jsonl(file)]
 
 # %% ../../nbs/11_corpus.ipynb #80903f3e
 POOLS = {

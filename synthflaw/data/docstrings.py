@@ -29,13 +29,14 @@ _REPLACED = (  # markup -> what a reader sees of it
     (r"[ \t]+", " "),
 )
 _MARKUP = [(re.compile(pattern), by) for pattern, by in _REPLACED]
+_MARK = re.compile(r"[`*\[]")  # all markup has one of them; the last rule is about spaces
 
 
 def strip_markup(
     line: str,  # a line of reStructuredText or Markdown
 ) -> str:  # the line as it would be read
     "Replace inline markup by what it prints."
-    for pattern, by in _MARKUP:
+    for pattern, by in _MARKUP if _MARK.search(line) else _MARKUP[-1:]:
         line = pattern.sub(by, line)
     return line.strip()
 
@@ -121,13 +122,13 @@ def readable(
     min_letters: float = 0.7,  # smallest share of letters among the characters that are not spaces
 ) -> bool:
     "Is this paragraph prose?"
-    dense = re.sub(r"\s", "", text)
-    if not dense or len(text) > 1500 or len(re.findall(r"[A-Za-z]{2,}", text)) < min_words:
+    words = len(re.findall(r"[A-Za-z]{2,}", text))
+    if len(text) > 1500 or words < max(1, min_words):
         return False
-    return (
-        sum(c.isalpha() for c in dense) / len(dense) >= min_letters
-        and sum(" " <= c <= "~" for c in dense) / len(dense) > 0.98
-    )
+    dense = "".join(text.split())
+    letters = sum(map(str.isalpha, dense))
+    foreign = len(re.findall(r"[^ -~]", dense))
+    return letters / len(dense) >= min_letters and (len(dense) - foreign) / len(dense) > 0.98
 
 # %% ../../nbs/10_docstrings.ipynb #fb70e484
 _GOOGLE = re.compile(r"^([\w*, ]+?)\s*\(([^)]*)\)\s*$")  # name (type)

@@ -9,6 +9,7 @@ __all__ = []
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..core import Document, unit_hash
@@ -144,6 +145,7 @@ def row_of(
     return parameters
 
 # %% ../../nbs/61_responses.ipynb #81469739
+@lru_cache(maxsize=1 << 16)  # making instructions asks for the same words again and again
 def side_of(
     word: str,  # any word
 ) -> str:  # "sft" or "eval"

@@ -15,7 +15,15 @@ import numpy as np
 
 from ..analysis.drift import next_token_kl
 from ..analysis.phrases import NEUTRAL_PROMPTS, pattern_rate
-from ..core import check, derive_seed, read_jsonl, text_of, write_json, write_jsonl
+from synthflaw.core import (
+    check,
+    derive_seed,
+    fingerprint,
+    read_jsonl,
+    text_of,
+    write_json,
+    write_jsonl,
+)
 from ..data.formats import pattern_phrases
 from ..data.mixture import mix
 from ..evaluate.score import write_answers
@@ -23,8 +31,9 @@ from ..lm.logprob import token_logps
 from ..lm.model import generate, load_lm, save_lm
 from ..stats import bootstrap_cell
 from .preset import Preset, arm_settings, base_lm, repair_settings, sft_settings
-from ..train.sft import sft
+from ..train.sft import sft, tokenized
 from ..train.train import continue_pretraining
+from ..train.trainer import TrainSettings
 from ..unlearn.rows import UnlearnSettings
 from ..unlearn.unlearn import unlearn
 
@@ -128,6 +137,20 @@ def make_arm(
     return info
 
 # %% ../../nbs/71_arms.ipynb #0a38ea62
+_KEPT = {}  # the tokenized instructions of one seed: each process makes them once
+
+
+def _instructions(lm: tuple, rows: list[dict], settings: TrainSettings):
+    "The instructions as tokens: seven models read the same ones."
+    model, tokenizer = lm
+    words = sorted(tokenizer.get_vocab().items())
+    key = fingerprint(rows, words, tokenizer.chat_template, vars(settings))
+    if key not in _KEPT:
+        _KEPT.clear()
+        _KEPT[key] = tokenized(model, tokenizer, rows, settings)
+    return _KEPT[key]
+
+
 def make_chat(
     run: Path,  # DIR
     name: str,  # one of `MODELS`
@@ -138,7 +161,8 @@ def make_chat(
     "The same SFT for every model: same rows, same order, same settings."
     model, tokenizer = arm_lm(run, name, seed)
     settings = sft_settings(preset, seed)
-    r = sft(model, tokenizer, seed_rows(run, seed, "sft"), settings, report=report)
+    rows = _instructions((model, tokenizer), seed_rows(run, seed, "sft"), settings)
+    r = sft(model, tokenizer, rows, settings, report=report)
     save_whole(r.model, tokenizer, run / "models" / f"seed-{seed}" / f"{name}-Chat")
     return {"tokens": r.tokens, "labelled": r.labelled, "loss": [h["loss"] for h in r.history]}
 

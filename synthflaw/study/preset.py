@@ -282,21 +282,45 @@ def _held_out(pools: dict, preset: Preset, seed: int) -> dict[str, list[dict]]:
     return {"heldout_natural": [d.to_dict() for d in held], "heldout_synthetic": pairs}
 
 # %% ../../nbs/70_preset.ipynb #3278dd28
-def make_data(
-    out: Path,  # DIR/data/seed-S
-    preset: Preset,  # what to run
-    seed: int,  # of the study
-    report=None,  # progress, unused: the stage is short
-) -> dict:  # counts and hashes
-    "Write the texts of a seed, a file for each purpose."
-    pools, (_, tokenizer) = study_pools(preset), base_lm(preset, seed)
-    files = _pairs(pools, preset, seed, tokenizer)
-    files |= _instructions(pools, preset, seed)
-    files |= _held_out(pools, preset, seed)
-    files |= {name: [d.to_dict() for d in pools[name]] for name in ("natural", "refine", "replay")}
+def _write(out: Path, files: dict[str, list[dict]]) -> dict:
+    "Write a file for each purpose; their counts and hashes."
     for name, rows in files.items():
         write_jsonl(out / f"{name}.jsonl", rows)
     return {
         "rows": {name: len(rows) for name, rows in files.items()},
         "hashes": {name: fingerprint(rows) for name, rows in files.items()},
     }
+
+
+def make_texts(
+    out: Path,  # DIR/data/seed-S
+    preset: Preset,  # what to run
+    seed: int,  # of the study
+    report=None,  # progress, unused: the stage is short
+) -> dict:  # counts and hashes
+    "Write what the arms of a seed read, and the texts that are held out."
+    pools, (_, tokenizer) = study_pools(preset), base_lm(preset, seed)
+    files = _pairs(pools, preset, seed, tokenizer)
+    files |= _held_out(pools, preset, seed)
+    files |= {name: [d.to_dict() for d in pools[name]] for name in ("natural", "refine", "replay")}
+    return _write(out, files)
+
+
+def make_instructions(
+    out: Path,  # DIR/data/seed-S
+    preset: Preset,  # what to run
+    seed: int,  # of the study
+    report=None,  # progress, unused
+) -> dict:  # counts and hashes
+    "Write the instructions of a seed; nine tenths of the work on its data."
+    return _write(out, _instructions(study_pools(preset), preset, seed))
+
+
+def make_data(
+    out: Path,  # DIR/data/seed-S
+    preset: Preset,  # what to run
+    seed: int,  # of the study
+) -> dict:  # counts and hashes
+    "Write all files of a seed."
+    texts, taught = (make(out, preset, seed) for make in (make_texts, make_instructions))
+    return {key: texts[key] | taught[key] for key in texts}

@@ -20,7 +20,7 @@ from ..core import Document, check, derive_seed, write_json
 from ..page import MODELS
 from ..runs import RunFolder, Stage, run_stages
 from .arms import arm_lm, make_arm, make_chat, measure, seed_rows
-from .preset import PRESETS, Preset, base_lm, make_data
+from .preset import PRESETS, Preset, base_lm, make_instructions, make_texts
 from .summary import model_names, summarize
 from ..train.nano import pretrain_nano
 
@@ -104,7 +104,7 @@ def pretrain_stage(run: Path, preset: Preset, k: int, report=None) -> dict:
     return {"tokens": card["tokens"], "loss": card["final_loss"]}
 
 
-def _training(run: Path, p: Preset, seed: int, needs: tuple) -> list[Stage]:
+def _training(run: Path, p: Preset, seed: int, needs: tuple, taught: tuple) -> list[Stage]:
     "The stages that train a seed's models, SynthLM first, because others start from it."
     tokens = dict.fromkeys(MODELS, p.arm_tokens)
     tokens |= {"BaseLM": 0, "RefineLM": p.refine_tokens}
@@ -116,22 +116,27 @@ def _training(run: Path, p: Preset, seed: int, needs: tuple) -> list[Stage]:
         from_synth = name in ("RefineLM", "ReplayLM", "UnlearnLM")
         start = (f"seed-{seed}/SynthLM",) if from_synth else needs
         out.append(Stage(stage, make_arm, given, start, tokens[name]))
-        out.append(Stage(f"{stage}-Chat", make_chat, given, (stage,), chat))
+        out.append(Stage(f"{stage}-Chat", make_chat, given, (stage, *taught), chat))
     return out
 
 
 def _seed_stages(run: Path, p: Preset, seed: int) -> list[Stage]:
-    "Every stage of a seed."
-    data, folder = f"seed-{seed}/data", run / "data" / f"seed-{seed}"
-    first = (f"pretrained/{seed % p.pretrainings}",) if p.scratch_tokens else ()
-    out = [Stage(data, make_data, (folder, p, seed), first, 6e4)]
-    out += _training(run, p, seed, (data,))
+    "Every stage of a seed, the short ones last, so that no process waits long for another."
+    data, taught = f"seed-{seed}/data", f"seed-{seed}/instructions"
+    given, first = (run / "data" / f"seed-{seed}", p, seed), ()
+    if p.scratch_tokens:
+        first = (f"pretrained/{seed % p.pretrainings}",)
+    out = [Stage(data, make_texts, given, first, 1e4)]
+    out.append(Stage(taught, make_instructions, given, (), 6e4))
+    out += _training(run, p, seed, (data,), (taught,))
+    needs = tuple(f"seed-{seed}/{m}" for m in MODELS)
+    out.append(Stage(f"seed-{seed}/analysis", analysis_stage, (run, p, seed), needs, 1e5))
     for name in model_names():
         stage = f"seed-{seed}/{name}"
         work = 40 * (p.eval_prompts if name.endswith("Chat") else p.base_prompts) + 1e4
-        out.append(Stage(f"{stage}/measure", measure, (run, name, p, seed), (stage,), work))
-    needs = tuple(f"seed-{seed}/{m}" for m in MODELS)
-    return [*out, Stage(f"seed-{seed}/analysis", analysis_stage, (run, p, seed), needs, 1e5)]
+        needs = (stage, taught)
+        out.append(Stage(f"{stage}/measure", measure, (run, name, p, seed), needs, work))
+    return out
 
 # %% ../../nbs/73_study.ipynb #e33deb00
 def study_stages(

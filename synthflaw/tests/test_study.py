@@ -21,6 +21,7 @@ import time
 
 import pytest
 
+from ..cli.main import main
 from ..core import read_json, read_jsonl
 from ..study.summary import CONTRASTS, METRICS, model_names
 
@@ -118,18 +119,12 @@ def test_pools_never_touch(tiny_run):
     assert not ids("sft", "prompt") & ids("eval", "prompt")
 
 # %% ../../nbs/tests/test_study.ipynb #c2944464
-def test_same_seed_same_results(tiny_run, tmp_path):
+def test_same_seed_same_results(tiny_run, tmp_path, monkeypatch):
     "An empty folder, an empty cache and another number of processes."
     run, _ = tiny_run
-    subprocess.run(
-        command(
-            "study", "--preset", "tiny", "--seeds", 0, "--out", tmp_path / "again", "--jobs", 1
-        ),
-        env=environment(tmp_path / "cache"),
-        check=True,
-        capture_output=True,
-        timeout=600,
-    )
+    monkeypatch.setenv("SYNTHFLAW_CACHE", str(tmp_path / "cache"))
+    words = ["study", "--preset", "tiny", "--seeds", 0, "--out", tmp_path / "again", "--jobs", 1]
+    assert main(words) == 0
     assert without_times(read_json(tmp_path / "again" / "results.json")) == without_times(
         read_json(run / "results.json")
     )
@@ -155,19 +150,20 @@ def killed(process):
     time.sleep(0.5)
 
 # %% ../../nbs/tests/test_study.ipynb #3122ce55
-def test_killed_and_continued(tiny_run, tmp_path):
+def test_killed_and_continued(tiny_run, tmp_path, monkeypatch):
     "SIGKILL in the middle; the second start ends with the same results and repeats nothing."
     run, _ = tiny_run
-    out, env = tmp_path / "run", environment(tmp_path / "cache")
-    words = command("study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 2)
-    p = started(words, env)
+    out = tmp_path / "run"
+    monkeypatch.setenv("SYNTHFLAW_CACHE", str(tmp_path / "cache"))
+    words = ["study", "--preset", "tiny", "--seeds", 0, "--out", out, "--jobs", 2]
+    p = started(command(*words), environment(tmp_path / "cache"))
     deadline = time.time() + 300
     while time.time() < deadline and len(finished(out)) < 7:
         time.sleep(0.05)
     killed(p)
     before = finished(out)
     assert 7 <= len(before) < len(finished(run))  # the kill came in the middle
-    subprocess.run(words, env=env, check=True, capture_output=True, timeout=600)
+    assert main(words) == 0
     after = finished(out)
     for stage, time_written in before.items():
         assert after[stage] == time_written  # finished stages were not run again
@@ -246,17 +242,13 @@ def test_killed_in_every_stage(tiny_run, tmp_path):
     )
 
 # %% ../../nbs/tests/test_study.ipynb #0db5dc19
-def test_report_recomputes_from_answers(tiny_run, tmp_path):
+def test_report_recomputes_from_answers(tiny_run, tmp_path, monkeypatch):
     "`synthflaw report` gives the same numbers, and other numbers once an answer is changed."
     run, _ = tiny_run
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-
-    def recompute():
-        env = environment(tmp_path / "cache")
-        subprocess.run(command("report", copy), env=env, check=True, capture_output=True)
-
-    recompute()
+    monkeypatch.setenv("SYNTHFLAW_CACHE", str(tmp_path / "cache"))
+    assert main(["report", copy]) == 0
     assert without_times(read_json(copy / "results.json")) == without_times(
         read_json(run / "results.json")
     )
@@ -265,23 +257,16 @@ def test_report_recomputes_from_answers(tiny_run, tmp_path):
     for r in rows:
         r["answer"], r["finished"] = "", True
     file.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    recompute()
+    assert main(["report", copy]) == 0
     changed = read_json(copy / "results.json")["models"]["UnlearnLM-Chat"]["metrics"]
     assert changed["if_strict"]["mean"] == 0  # an empty answer follows nothing
     assert changed["degenerate_rate"]["mean"] == 1
 
 # %% ../../nbs/tests/test_study.ipynb #de167ca8
-def test_another_configuration_is_refused(tiny_run, tmp_path):
+def test_another_configuration_is_refused(tiny_run, capsys):
     run, _ = tiny_run
-    done = subprocess.run(
-        command("study", "--preset", "tiny", "--seeds", 1, "--out", run),
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 3
-    assert "differs in seeds" in done.stderr
+    assert main(["study", "--preset", "tiny", "--seeds", 1, "--out", run]) == 3
+    assert "differs in seeds" in capsys.readouterr().err
 
 # %% ../../nbs/tests/test_study.ipynb #instr002
 def test_an_instruct_start_is_asked_before_sft_too(tmp_path):

@@ -12,7 +12,13 @@ import datasets
 
 from ..core import check
 from ..page import render
-from .train import TrainResult, make_trainer, tempfile_or, train
+from synthflaw.train.train import (
+    TrainResult,
+    labelled_tokens,
+    make_trainer,
+    tempfile_or,
+    train,
+)
 from .trainer import TrainSettings
 
 # %% ../../nbs/42_sft.ipynb #ffc29f75
@@ -97,16 +103,38 @@ def sft_rows(
         rows = [{k: r[k] for k in keys} for r in records]
     return datasets.Dataset.from_list(rows), options
 
+# %% ../../nbs/42_sft.ipynb #8bfd0841
+def tokenized(
+    model,  # one of the models that will be trained; it is not changed
+    tokenizer,  # of all of them
+    rows: list[dict],  # see `sft`
+    settings: TrainSettings = TrainSettings(),  # `max_length` decides what is cut
+) -> datasets.Dataset:  # with `input_ids` and `labels`; `sft` takes it in place of the rows
+    "Rows as TRL tokenizes and labels them, for the training of several models."
+    ready, options = sft_rows(rows, tokenizer)
+    with tempfile_or(None) as folder:
+        data = make_trainer(model, tokenizer, ready, settings, folder, **options).train_dataset
+    model.__dict__.pop("forward", None)
+    labelled_tokens(data, len(rows))
+    return data
+
+
+def _taken(rows, tokenizer):
+    "Rows as TRL takes them, and the options they need; what is tokenized stays as it is."
+    if isinstance(rows, datasets.Dataset) and "labels" in rows.column_names:
+        return rows, {"dataset_kwargs": {"skip_prepare_dataset": True}}
+    return sft_rows(rows, tokenizer)
+
 # %% ../../nbs/42_sft.ipynb #44565db4
 def sft(
     model,  # changed in place
     tokenizer,  # its tokenizer, with a chat template
-    rows: list[dict],  # {"prompt", "completion"}, {"messages": [...]} or {"text"}
+    rows: list[dict] | datasets.Dataset,  # prompt and completion, messages, or text; or `tokenized`
     settings: TrainSettings = TrainSettings(),  # what decides the training
     **kw,  # see `train`; `eval_rows` are records like `rows`
 ) -> TrainResult:
     "Supervised fine-tuning on the completions of a chat."
-    talk, options = sft_rows(rows, tokenizer)
+    talk, options = _taken(rows, tokenizer)
     if kw.get("eval_rows") is not None:
         kw["eval_rows"] = sft_rows(kw["eval_rows"], tokenizer)[0]
     options = {"train_sampling_strategy": "group_by_length", **options, **kw}
