@@ -28,7 +28,7 @@ from synthflaw.stats import (
     seeds_to_find,
     show_cell,
 )
-from synthflaw.study.summary import QUESTIONS, bounded, corrected
+from synthflaw.study.summary import QUESTIONS, bounded, corrected, smallest_effect
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "synthflaw" / "records" / "study"
@@ -115,9 +115,15 @@ def planted(name: str, measure: str, arm: str) -> dict:
     return paired_contrast(*([x[s] for s in a if s in b] for x in (a, b)))
 
 
+PROTOCOL = ("area", "hidden_plain", "hidden_chat")  # measures of the recorded protocol
+ASKED = (("MixedLM", "SynthLM"), ("UnlearnLM", "natural only"))  # its contrasts
+
+
 @lru_cache
 def effects(name: str, measure: str) -> dict[str, dict]:
     "Contrast -> cell with its p-value after Holm's correction within its question."
+    if name == "protocol":
+        return corrected({" − ".join(pair): _of_protocol(measure, *pair) for pair in ASKED})
     if name in PLANTED:
         doses = [a for a in DOSES if len(scored(name, measure, a)) > 1]
         return corrected({a: planted(name, measure, a) for a in doses})
@@ -151,6 +157,8 @@ def value(key: str) -> dict | str:
         return f"{min(found[rest]):.0%} and {max(found[rest]):.0%}"
     if kind in PLANTED:
         return _of_controls(kind, *rest.split("|"))
+    if kind == "protocol":
+        return _of_protocol(*rest.split("|"))
     if kind == "repairs":
         arm, stage, metric = rest.split("|")
         return _repaired(arm, stage, metric)
@@ -245,6 +253,31 @@ def _left_by_any_phrase() -> str:
     return f"{max(int(f[1]) for f in found if f)}%"
 
 
+def _of_protocol(measure: str, first: str, second: str) -> dict:
+    "First minus second in the recorded protocol: its area, or a measure after the last lesson."
+    found = {
+        a: {r["seed"]: r[measure] for r in rows("protocol_nano") if r["arm"] == a}
+        for a in (first, second)
+    }
+    seeds = sorted(found[first])
+    return paired_contrast(*([found[a][s] for s in seeds] for a in (first, second)))
+
+
+def _taken_out(arm: str) -> str:
+    "What an arm has lost of the format that stays hidden in SynthLM after the last lesson."
+    hidden = {
+        a: mean(r["hidden_plain"] for r in rows("protocol_nano") if r["arm"] == a)
+        for a in ("SynthLM", arm)
+    }
+    return f"{1 - hidden[arm] / hidden['SynthLM']:.0%}"
+
+
+def _protocol_finds() -> str:
+    "The smallest difference that 80% of such protocols find."
+    found = smallest_effect(_of_protocol("area", "MixedLM", "SynthLM")["values"])
+    return f"{found[0]:.3f}"
+
+
 def _cost(name: str) -> str:
     return f"{study(name)['cost']['unlearn_share_of_refine']:.0%}"
 
@@ -293,6 +326,9 @@ ANYTHING = {
     "five alike": lambda: f"{1 - 0.05 ** (1 / 5):.0%}",
     "three alike": lambda: f"{1 - 0.05 ** (1 / 3):.0%}",
     "the paper's drop": lambda: f"{(27.58 - 24.00) / 100:.3f}",
+    "taken out": lambda: _taken_out("UnlearnLM"),
+    "taken by natural text": lambda: _taken_out("natural only"),
+    "protocol finds": _protocol_finds,
     "most left": _left_at_most,
     "any phrase": _left_by_any_phrase,
 }
@@ -330,8 +366,9 @@ FIRST = (
     "{smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 (3 seeds), which makes a token "
     "{times as likely} times as likely, and by {nano|pairs|NaturalLM|SynthLM:2} on *nano*, the "
     "small model that ships with the package (5 seeds). Unlearning took that out of SmolLM2; "
-    "neither replay of natural text nor twelve times the repair's tokens of it did. On nano no "
-    "removal was found. No drop in instruction following was found on either."
+    "neither replay of natural text nor twelve times the repair's tokens of it did. Out of nano "
+    "it took {taken out}, seen after little fine-tuning (20 seeds), and nothing that was found "
+    "after much. No drop in instruction following was found on either."
 )
 HELD = tuple(
     (size, "pairs", name, "+") for size in STUDIES for name in ("drop", "drop_base", "drop_mixed")
@@ -542,6 +579,29 @@ SAID = (
     Said(ANSWERS, PLANTED_SAID),
     Said(
         ANSWERS,
+        "unlearning has taken out {taken out} of what is hidden, and as many tokens of natural "
+        "text {taken by natural text}; the difference is "
+        "{protocol|hidden_plain|UnlearnLM|natural only} nats a token",
+        (
+            ("protocol", "hidden_plain", "UnlearnLM − natural only", "-"),
+            ("protocol", "hidden_chat", "UnlearnLM − natural only", "-"),
+            ("protocol", "hidden_plain", "MixedLM − SynthLM", "-"),
+            ("protocol", "hidden_chat", "MixedLM − SynthLM", "-"),
+        ),
+    ),
+    Said(
+        ANSWERS,
+        "and even below it, by {protocol|area|MixedLM|SynthLM} nats a token, where 80% of such "
+        "runs find {protocol finds}",
+        (("protocol", "area", "MixedLM − SynthLM", "-"),),
+    ),
+    Said(
+        ANSWERS,
+        "less margin than natural text alone, by {protocol|area|UnlearnLM|natural only}",
+        (("protocol", "area", "UnlearnLM − natural only", "-"),),
+    ),
+    Said(
+        ANSWERS,
         "In following there was nothing to bring back, and nothing is found to come.",
         both("following", " ".join(n for pairs in QUESTIONS.values() for n in pairs), "0"),
     ),
@@ -601,17 +661,25 @@ def stray_numbers(said: tuple[Said, ...] = SAID) -> list[str]:
 
 def all_effects() -> list[tuple[str, str, str, dict]]:
     "Every difference of the recorded studies, and every planted drop."
-    return [
-        (name, measure, contrast, cell)
-        for name in STUDIES
-        for measure in MEASURES
-        for contrast, cell in effects(name, measure).items()
-    ] + [
-        (name, measure, dose, cell)
-        for name in PLANTED
-        for measure in MARGINS
-        for dose, cell in effects(name, measure).items()
-    ]
+    return (
+        [
+            (name, measure, contrast, cell)
+            for name in STUDIES
+            for measure in MEASURES
+            for contrast, cell in effects(name, measure).items()
+        ]
+        + [
+            (name, measure, dose, cell)
+            for name in PLANTED
+            for measure in MARGINS
+            for dose, cell in effects(name, measure).items()
+        ]
+        + [
+            ("protocol", measure, contrast, cell)
+            for measure in PROTOCOL
+            for contrast, cell in effects("protocol", measure).items()
+        ]
+    )
 
 
 def unnamed(said: tuple[Said, ...] = SAID) -> list[str]:
