@@ -57,7 +57,7 @@ def as_text(
 def text_of(
     item: str | Document | dict,  # a text, a document, a row with "text", or a pair
 ) -> str:  # the text to train on
-    "The training text of whatever a source holds."
+    "The training text of a string, a document, a row or a pair."
     if isinstance(item, str):
         return item
     if isinstance(item, Document):

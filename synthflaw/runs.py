@@ -166,13 +166,13 @@ class RunFolder:
         return read_json(self._file(stage))
 
     def finish(self, stage: str, **info) -> dict:
-        "Mark a stage as finished, with what it has to say."
+        "Mark a stage as finished, with its record."
         write_json(self._file(stage), {"stage": stage, "finished": _now(), **info})
         return info
 
 # %% ../nbs/02_runs.ipynb #5d1bce73
 def quiet() -> None:
-    "No progress bars and warnings of the libraries: a run has its own."
+    "Turn off progress bars and warnings of other libraries."
     import warnings
 
     import datasets

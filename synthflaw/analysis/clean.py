@@ -209,7 +209,7 @@ def clean(  # noqa: PLR0913
     seed: int = 0,  # decides the formats
     folder: str | Path | None = None,  # for the replies of an engine
 ) -> Cleaned:  # rows, removed, and what each was before
-    "Make better rows of rows with a template."
+    "Clean rows that follow a template."
     _check_asked(strip, rewrite, cap, folder)
     before = _checked_rows(rows)
     spans = select_rows(before, selection)

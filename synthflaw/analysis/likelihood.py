@@ -121,7 +121,7 @@ def plot_ppl_density(
     ],  # stage -> "natural", "synthetic" -> log perplexities
     ax=None,  # matplotlib axes; None makes a figure
 ):  # the axes
-    "Densities of log perplexity of natural and synthetic documents, one row a stage."
+    "Densities of log perplexity of natural and synthetic documents, one row for each stage."
     import matplotlib.pyplot as plt
 
     check(len(stages) > 0, "stages", stages, "at least one stage")

@@ -378,7 +378,7 @@ def panel(  # noqa: PLR0913
     seed: int = 0,  # of the resampling
     **asked,  # openings, facts, constraints, n, max_tokens, max_new_tokens, dtype: see `exam`
 ) -> Panel:  # findings, and what was scored row by row
-    "Measure what a model does, beside its reference, on rows that nobody trained on."
+    "Measure what a model does, beside its reference, on rows that no model trained on."
     limit = getattr(model.config, "max_position_embeddings", None) or 2048
     sat = exam(tokenizer, pairs, natural, spans, prompts, limit=limit, **asked)
     theirs = None

@@ -130,7 +130,7 @@ def stats_finalize(
 ) -> (
     dict
 ):  # "counts", "df", "documents", "characters", "tokens", "sample", "pair_count", "pair_error"
-    "What a state says; `pair_count(ids)` is at most `pair_error` too high."
+    "The statistics of a state; `pair_count(ids)` is at most `pair_error` too high."
     depth, width = state["sketch"].shape
 
     def pair_count(ids):

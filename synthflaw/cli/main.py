@@ -112,7 +112,7 @@ def _how_to_go_on(args: argparse.Namespace) -> str:
 def main(
     argv: list[str] | None = None,  # the words after `synthflaw`; those of the process if None
 ) -> int:  # exit status, see `STATUSES`
-    "Run a command; what goes wrong ends with one line and the status of its kind."
+    "Run a command; a failure prints one line and ends with the status of its kind."
     words = sys.argv[1:] if argv is None else [str(word) for word in argv]
     args = argparse.Namespace(command="", debug="--debug" in words, json="--json" in words)
     try:

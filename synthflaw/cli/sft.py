@@ -57,7 +57,7 @@ def _named(rows: list[dict], source: str) -> list[dict]:
 
 
 def _masked_rows(args, rows, tokenizer, selection):
-    "Rows for TRL in which the selected spans are no labels."
+    "Rows for TRL in which the selected spans are not labels."
     from synthflaw.train.mask import mask_rows
 
     named = _named(rows, args.data)

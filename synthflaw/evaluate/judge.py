@@ -252,7 +252,7 @@ def _make_ready(constraint):
 def load_prompts(
     path: str | Path,  # a .jsonl file
 ) -> list[dict]:  # rows of a suite
-    "Prompts of a file: ours, IFEval's or IFBench's."
+    "Prompts of a file in this package's format, IFEval's or IFBench's."
     path, out = Path(path), []
     load_ifbench()
     check(path.is_file(), "prompts", str(path), "an existing .jsonl file")

@@ -106,7 +106,7 @@ def score(
     seed: int = 0,  # of the shuffles
     shuffles: int = 5,  # how often the answers are dealt to other prompts
 ) -> dict[str, dict]:  # metric -> cell over prompts
-    "Strict and loose instruction following by prompt, with what chance gives."
+    "Strict and loose instruction following by prompt, with the level of chance."
     return _means(_judged(rows, answers, families, seed, shuffles))
 
 # %% ../../nbs/63_score.ipynb #13b2431d
@@ -161,7 +161,7 @@ def best_constant(
     candidates: Iterable[str],  # answers to try, e.g. SFT completions and `COMPOSITES`
     families: Iterable[str] | None = None,  # families that count; all if None
 ) -> dict:  # {"answer", "cell"}: the best one and its strict score
-    "The best that one and the same answer to every prompt can do."
+    "The best score that a single answer to every prompt reaches."
     counted = None if families is None else set(families)
     rows = [row for row in rows if counted is None or row["family"] in counted]
     candidates = list(dict.fromkeys(candidates))
@@ -191,7 +191,7 @@ def suite_scores(
     seed: int = 0,  # of the shuffles
     shuffles: int = 5,  # how often the answers are dealt to other prompts
 ) -> dict[str, dict]:  # metric -> cell over prompts
-    "Scores by prompt and by instruction, with what chance and a constant answer give."
+    "Scores by prompt and by instruction, with the levels of chance and of a constant answer."
     judged = _judged(rows, answers, None, seed, shuffles)
     means = _means(judged)
     constant = best_constant(rows, [*COMPOSITES, "My answer is yes.", "ok"])

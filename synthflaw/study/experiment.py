@@ -55,7 +55,7 @@ def run_arms(
     show: Callable[[dict], Any] | None = print,  # called with each new row
     **fields,  # further fields of each row, e.g. stage="before SFT"
 ) -> list[dict]:  # all rows of the file: seed, arm, the fields, and what `fn` gave
-    "Run arms on seeds; a run that was stopped goes on where it stopped."
+    "Run arms on seeds; a run that was stopped continues where it stopped."
     set_threads(1)
     quiet()
     out, arms = Path(out), list(arms)

@@ -117,7 +117,7 @@ def _forest(ax, f: Facet, cells: dict[int, dict]) -> None:
 def plot_contrasts(
     results: dict,  # content of results.json
 ):  # a matplotlib figure
-    "Forest plot of the contrasts, one panel a side; filled where the interval excludes 0."
+    "Forest plot of the contrasts, one panel for each aspect; filled if the interval excludes 0."
     cells = {}
     for f in FACETS:
         table = results.get(f.table, {})

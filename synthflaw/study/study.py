@@ -164,7 +164,7 @@ def study(  # noqa: PLR0913
     show=None,  # progress, see `run_stages`
     **changes,  # fields of the preset to change, e.g. arm_tokens=100_000
 ) -> dict:  # the content of `results.json`
-    "Run a study to its results; killed and started again it goes on. For the page: `write_report`."
+    "Run a study to its results; a killed study resumes. `write_report` makes the page."
     named = not isinstance(preset, str) or preset in PRESETS
     check(named, "preset", preset, f"one of {', '.join(PRESETS)}")
     fields = Preset.__dataclass_fields__

@@ -36,7 +36,7 @@ class Dynamics:
         return np.stack([confidence, variability, self.correct.mean(0), self.margin.mean(0)], 1)
 
     def table(self):
-        "The four summaries as a data frame, one row an example."
+        "The four summaries as a data frame, one row for each example."
         import pandas as pd
 
         names = ["confidence", "variability", "correctness", "aum"]
@@ -119,7 +119,7 @@ def plot_data_map(
     ax=None,  # matplotlib axes; made if None
     title: str = "",  # the finding
 ):  # the axes
-    "The data map: confidence over variability, one point an example."
+    "The data map: confidence over variability, one point for each example."
     import matplotlib.pyplot as plt
 
     if ax is None:

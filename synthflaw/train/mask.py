@@ -210,7 +210,7 @@ def mask_rows(
     completion_only: bool | None = None,  # with "text": prompts are not trained either
     on_empty: str = "error",  # or "drop": of rows in which nothing is left to learn
 ) -> datasets.Dataset:  # id, text, spans (of that text), input_ids, labels
-    "Rows for TRL in which the selected spans are no labels."
+    "Rows for TRL in which the selected spans are not labels."
     check(on_empty in ("error", "drop"), "on_empty", on_empty, "error or drop")
     rows = list(rows)
     check(len(rows) > 0, "rows", rows, "at least one row")

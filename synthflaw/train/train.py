@@ -166,7 +166,7 @@ def train(  # noqa: PLR0913
     callbacks: tuple = (),  # further `TrainerCallback`s
     **kw,  # eval_rows, lora, weigh, observe, and any option of TRL's `SFTConfig`
 ) -> TrainResult:
-    "Train through TRL; with `out` and `save_steps`, a killed training goes on."
+    "Train through TRL; with `out` and `save_steps`, a killed run resumes."
     check(len(rows) > 0, "rows", rows, "at least one row")
     seed_everything(settings.seed)
     with tempfile_or(out) as folder:

@@ -77,7 +77,7 @@ class Objective:
         return {}
 
     def next_weight(self, weight: float, retain: float, first: float) -> float | None:
-        "Weight of replay in the next step, from the retain loss of this one; None: as it is."
+        "Weight of replay in the next step, from the retain loss of this one; None keeps it."
         return None
 
     def to_dict(self) -> dict:

@@ -253,7 +253,7 @@ def repair(  # noqa: PLR0913
     diversify: int = 0,  # copies of each row to forget, in other surroundings
     **more,  # share, instruct, teacher, rounds, chat: see `Kit`; sample, …: see `diagnose`
 ) -> Repair:
-    "Diagnose, repair by a method or the first that a panel accepts, and look again."
+    "Diagnose, repair by a method or the first that a panel accepts, and diagnose again."
     check(eval_dtype in ("float32", "bfloat16"), "eval_dtype", eval_dtype, "float32 or bfloat16")
     _check_given(model, natural, reference, settings, method, diversify)
     given = {k: more.pop(k) for k in _OF_KIT if k in more}
