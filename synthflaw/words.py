@@ -187,9 +187,13 @@ EXTRAS = {
     "mauve": "pip install 'synthflaw[mauve]'",
     "ray": "pip install 'synthflaw[ray]'",
     "datatrove": "pip install 'synthflaw[datatrove]'",
-    "trackio": "pip install trackio",
+    "trackio": "pip install 'synthflaw[trackio]'",
+    "tensorboard": "pip install 'synthflaw[tensorboard]'",
     "wandb": "pip install wandb",
-    "tensorboard": "pip install tensorboard",
+    "mlflow": "pip install mlflow",
+    "comet_ml": "pip install comet-ml",
+    "clearml": "pip install clearml",
+    "swanlab": "pip install swanlab",
 }  # module that may be missing -> the command that brings it
 
 
