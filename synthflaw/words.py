@@ -190,6 +190,7 @@ EXTRAS = {
     "trackio": "pip install 'synthflaw[trackio]'",
     "tensorboard": "pip install 'synthflaw[tensorboard]'",
     "wandb": "pip install wandb",
+    "ipywidgets": "pip install ipywidgets",
     "mlflow": "pip install mlflow",
     "comet_ml": "pip install comet-ml",
     "clearml": "pip install clearml",
