@@ -187,7 +187,7 @@ EXTRAS = {
     "mauve": "pip install 'synthflaw[mauve]'",
     "ray": "pip install 'synthflaw[ray]'",
     "datatrove": "pip install 'synthflaw[datatrove]'",
-    "trackio": "pip install 'synthflaw[trackio]'",
+    "trackio": "pip install trackio",
     "tensorboard": "pip install 'synthflaw[tensorboard]'",
     "wandb": "pip install wandb",
     "ipywidgets": "pip install ipywidgets",

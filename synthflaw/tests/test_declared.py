@@ -126,7 +126,6 @@ OPTIONAL = {
     "ray",
     "smollm",
     "tensorboard",
-    "trackio",
 }  # extras that no test needs
 
 
