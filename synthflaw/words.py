@@ -190,7 +190,7 @@ EXTRAS = {
     "trackio": "pip install trackio",
     "tensorboard": "pip install 'synthflaw[tensorboard]'",
     "wandb": "pip install wandb",
-    "ipywidgets": "pip install ipywidgets",
+    "ipywidgets": "pip install 'synthflaw[widgets]'",
     "mlflow": "pip install mlflow",
     "comet_ml": "pip install comet-ml",
     "clearml": "pip install clearml",
