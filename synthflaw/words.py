@@ -188,8 +188,13 @@ EXTRAS = {
     "ray": "pip install 'synthflaw[ray]'",
     "datatrove": "pip install 'synthflaw[datatrove]'",
     "trackio": "pip install trackio",
+    "tensorboard": "pip install 'synthflaw[tensorboard]'",
     "wandb": "pip install wandb",
-    "tensorboard": "pip install tensorboard",
+    "ipywidgets": "pip install 'synthflaw[widgets]'",
+    "mlflow": "pip install mlflow",
+    "comet_ml": "pip install comet-ml",
+    "clearml": "pip install clearml",
+    "swanlab": "pip install swanlab",
 }  # module that may be missing -> the command that brings it
 
 

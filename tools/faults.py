@@ -134,7 +134,7 @@ def write_inputs(folder: Path) -> None:
     save_lm(*tiny_lm(), folder / "model")
     save_lm(*tiny_lm(seed=1), folder / "before")
     write_jsonl(folder / "natural.jsonl", [d.to_dict() for d in tiny_documents(60)])
-    write_jsonl(folder / "pairs.jsonl", synthesize(tiny_documents(120, seed=1), n=60))
+    write_jsonl(folder / "pairs.jsonl", synthesize(tiny_documents(120, seed=1), "single", n=60))
 
 
 def as_fork(fn, *args) -> None:

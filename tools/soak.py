@@ -73,7 +73,7 @@ def diagnosis_load(folder: Path, i: int) -> None:
 
     save_lm(*tiny_lm(), folder / "model")
     write_jsonl(folder / "n.jsonl", [d.to_dict() for d in tiny_documents(30, seed=i)])
-    write_jsonl(folder / "s.jsonl", synthesize(tiny_documents(60, seed=i + 1), n=30))
+    write_jsonl(folder / "s.jsonl", synthesize(tiny_documents(60, seed=i + 1), "single", n=30))
     words = "diagnose --natural DIR/n.jsonl --synthetic DIR/s.jsonl --model DIR/model --out DIR/out"
     assert main(words.replace("DIR", str(folder)).split()) == 0
 

@@ -168,5 +168,5 @@ def tiny_folder():  # a folder with model/, natural.jsonl and pairs.jsonl; gone 
         folder = Path(name)
         save_lm(*tiny_lm(), folder / "model")
         write_jsonl(folder / "natural.jsonl", [d.to_dict() for d in tiny_documents(120)])
-        write_jsonl(folder / "pairs.jsonl", synthesize(tiny_documents(120, seed=1), n=60))
+        write_jsonl(folder / "pairs.jsonl", synthesize(tiny_documents(120, seed=1), "single", n=60))
         yield folder

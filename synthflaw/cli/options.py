@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/cli/00_options.ipynb #ff454391
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,13 @@ def report_option(
 
 
 def check_tracker(
-    name: str,  # of --report-to
+    args,  # parsed options with `report_to` and `out`
 ) -> None:
-    "Raise an error if a tracker is not installed."
-    if name in EXTRAS:
-        need(name)
+    "Raise an error if a tracker is not installed; TensorBoard writes beside the results."
+    if args.report_to in EXTRAS:
+        need(args.report_to)
+    if args.report_to == "tensorboard":
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(args.out / "tensorboard"))
 
 
 def out_option(

@@ -284,7 +284,7 @@ def run_repair(
     from synthflaw.unlearn.repair_page import write_repair
     from synthflaw.unlearn.trainer import Diverged
 
-    check_tracker(args.report_to)
+    check_tracker(args)
     _check_repair(args)
     set_threads(args.threads)
     settings = _repair_settings(args)

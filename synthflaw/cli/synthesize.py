@@ -29,10 +29,13 @@ def _pair_options(p):
     "Which pairs, and of what."
     option(p, "--source", "SOURCE", f"documents to use: {SOURCE}", default="embedded")
     formats = (
-        "single, mixed, the name of a format (plain suits small models), or (models only) a file "
-        "with a Jinja template that uses {{ text }} and {{ n }} (default: %(default)s)"
+        "mixed: formats take turns, as one format for all pairs is what a model learns as a "
+        "template; single: that one, for a study; the name of a format (plain suits small "
+        "models); or a file: for templates YAML with wordings that use {{ topic }} and "
+        "{{ statement }}, for models a Jinja template that uses {{ text }} and {{ n }} "
+        "(default: %(default)s)"
     )
-    option(p, "--formats", "F", formats, default="single")
+    option(p, "--formats", "F", formats, default="mixed")
     option(p, "--n", "N", "pairs to keep (default: %(default)s)", COUNT, 100)
     seed_option(p, "decides order, formats and wording")
     leakage = (
@@ -293,14 +296,24 @@ def run_synthesize(
     return _tell_pairs(args, made, covered)
 
 
+_MORE = (
+    "more documents, more --pairs of a prompt or smaller --chunk-tokens give more",
+    "more documents give more; --engine local or endpoint also asks about what leans on its place",
+)
+
+
 def _tell_pairs(args, made, covered):
     "What was kept, what was not, and where it is."
     m = made.summary()
-    kept = f"{m['kept']} pairs kept of {m['asked']} asked for ({m['yield']:.1%})"
-    print(f"{kept}; {m['coverage']:.1%} {covered}")
+    kept = f"{m['kept']} pairs of {args.n} asked for"
+    print(f"{kept}, kept of {m['asked']} made ({m['yield']:.1%}); {m['coverage']:.1%} {covered}")
     for reason, n in m["dropped"].items():
         print(f"  {n:>6} dropped by {reason}")
-    if made.stopped:
+    deferred = args.batch and args.batch[0] == "export"
+    if (short := made.shortfall()) and not deferred:
+        print(f"short: {short}")
+        print(_MORE[args.engine == "template"])
+    elif made.stopped:
         print(f"stopped: {made.stopped}; {made.unasked} prompts were not sent")
     print(f"{args.out}/qa.jsonl, rejects.jsonl, card.md")
     return m

@@ -157,7 +157,7 @@ def _check_model(args):
     from synthflaw.lm.foreign import check_model
 
     check_model(args.model)
-    check_tracker(args.report_to)
+    check_tracker(args)
     if args.lora:
         need("peft")
 

@@ -289,7 +289,7 @@ def run_unlearn(
     from synthflaw.train.trainer import reporting_to
     from synthflaw.unlearn.trainer import Diverged
 
-    check_tracker(args.report_to)
+    check_tracker(args)
     if args.lora:
         need("peft")
     _check_processes(args)

@@ -8,7 +8,7 @@ __all__ = ['Fact', 'extract_facts']
 # %% ../../nbs/12_facts.ipynb #dc7384de
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -265,6 +265,7 @@ def seeded_hash(
 def ordered_facts(
     documents: Iterable[Document],  # documents with different ids
     seed: int = 0,  # decides the order
+    find: Callable[[Document], list[Fact]] = extract_facts,  # how a document is read
 ) -> list[tuple[Document, Fact, list[str]]]:  # document, fact, all statements of the document
     "The distinct facts of documents in a seeded order, whatever the order of the documents."
     found = []
@@ -272,7 +273,7 @@ def ordered_facts(
     for d in documents:
         check(d.id not in ids, "documents", d.id, "documents with different ids")
         ids.add(d.id)
-        facts = extract_facts(d)
+        facts = find(d)
         statements = [f.statement for f in facts]
         found += [(seeded_hash(seed, d.id, *f.span), d, f, statements) for f in facts]
     found.sort(key=lambda x: (x[0], x[1].id, x[2].span))

@@ -8,12 +8,20 @@ __all__ = ['pattern_phrases', 'qa_pair', 'synthesize', 'coverage']
 # %% ../../nbs/13_formats.ipynb #6bb38603
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from ..core import Document, as_text, check, fingerprint
-from .facts import CLOSED, STOP_WORDS, Fact, named, ordered_facts, seeded_hash
+from synthflaw.data.facts import (
+    CLOSED,
+    STOP_WORDS,
+    Fact,
+    extract_facts,
+    named,
+    ordered_facts,
+    seeded_hash,
+)
 
 # %% ../../nbs/13_formats.ipynb #0c09cf24
 _SINGLE = (
@@ -222,6 +230,7 @@ def _headline(f, s, r, others):
     return ask.format(_cap(f.question_stem) if r.random() < 0.5 else f.question_stem), s
 
 # %% ../../nbs/13_formats.ipynb #54da0d23
+_Shape = Callable[[Fact, str, random.Random, list[str]], tuple[str, str]]
 SHAPES = {
     "single": _single,
     "faq": _faq,
@@ -238,6 +247,13 @@ SHAPES = {
 MIXED = tuple(SHAPES)[1:]  # the shapes that "mixed" chooses from
 
 # %% ../../nbs/13_formats.ipynb #500ec602
+def _written(fact: Fact, shape: _Shape, seed: int | str, others: Iterable[str]) -> tuple[str, str]:
+    "A fact in a shape; the statement is on one line."
+    statement = _flat(fact.statement)
+    others = [o for o in map(_flat, others) if o != statement]
+    return shape(fact, statement, random.Random(f"{seed}"), others)
+
+
 def qa_pair(
     fact: Fact,  # what to say
     format: str = "single",  # "single", or a shape of `MIXED`
@@ -246,21 +262,22 @@ def qa_pair(
 ) -> tuple[str, str]:  # (prompt, completion)
     "Write a fact as a prompt and a completion."
     check(format in SHAPES, "format", format, f"one of {', '.join(SHAPES)}")
-    statement = _flat(fact.statement)
-    others = [o for o in map(_flat, others) if o != statement]
-    enough = format != "choice" or bool(others)
+    others = list(others)
+    enough = format != "choice" or len({_flat(s) for s in [fact.statement, *others]}) > 1
     check(enough, "others", others, 'at least one other statement, for format "choice"')
-    return SHAPES[format](fact, statement, random.Random(f"{seed}"), others)
+    return _written(fact, SHAPES[format], seed, others)
 
 # %% ../../nbs/13_formats.ipynb #c9013676
-def _rows(documents: Iterable[Document], shapes: tuple[str, ...], seed: int) -> Iterator[dict]:
+def _rows(
+    documents: Iterable[Document], shapes: Mapping[str, _Shape], seed: int, facts: Callable
+) -> Iterator[dict]:
     "All pairs of some documents, lazily."
-    for d, f, statements in ordered_facts(documents, seed):
+    for d, f, statements in ordered_facts(documents, seed, facts):
         distinct = len({_flat(s) for s in statements}) > 1
         allowed = [s for s in shapes if s != "choice" or distinct] or ["faq"]
         key = seeded_hash(seed, d.id, *f.span, "shape")
         shape = allowed[key % len(allowed)]
-        prompt, completion = qa_pair(f, shape, key, statements)
+        prompt, completion = _written(f, shapes.get(shape, _faq), key, statements)
         yield {
             "id": fingerprint(d.id, f.span, shape, seed),
             "prompt": prompt,
@@ -274,13 +291,15 @@ def _rows(documents: Iterable[Document], shapes: tuple[str, ...], seed: int) -> 
         }
 
 
-def _shapes(formats: str | Iterable[str]) -> tuple[str, ...]:
-    "The shapes that `formats` names."
+def _shapes(formats: str | Iterable[str] | Mapping[str, _Shape]) -> Mapping[str, _Shape]:
+    "The shapes that `formats` names or holds."
+    if isinstance(formats, Mapping) and formats:
+        return formats
     one = MIXED if formats == "mixed" else (formats,)
     shapes = one if isinstance(formats, str) else tuple(formats)
     known = bool(shapes) and all(s in SHAPES for s in shapes)
     check(known, "formats", formats, f"single, mixed, or names among {', '.join(SHAPES)}")
-    return shapes
+    return {s: SHAPES[s] for s in shapes}
 
 
 def _until(rows: Iterator[dict], n_tokens: int, tokenizer: Any) -> tuple[list[dict], int]:
@@ -319,19 +338,20 @@ def _check_enough(rows: int, n: int | None, total: int, n_tokens: int | None, do
 # %% ../../nbs/13_formats.ipynb #afa9c113
 def synthesize(  # noqa: PLR0913
     documents: Iterable[Document],  # where the facts come from; ids must differ
-    formats: str | Iterable[str] = "single",  # "single", "mixed", or names of shapes
+    formats: str | Iterable[str] | Mapping[str, _Shape] = "mixed",  # or "single", or shapes
     n: int | None = None,  # pairs; all if neither `n` nor `n_tokens` is given
     n_tokens: int | None = None,  # budget for the texts; the pair that reaches it is the last
     tokenizer: Any = None,  # counts the tokens; needed with `n_tokens`
     seed: int = 0,  # decides order, shapes and wording
     on_short: str = "error",  # "error" or "return", if there is less than was asked for
+    facts: Callable[[Document], list[Fact]] = extract_facts,  # how a document is read
 ) -> list[dict]:  # id, prompt, completion, source_id, span, kind, format, engine, seed
     "Write the facts of some documents as question-answer pairs, in one format or many."
     _check_budget(n, n_tokens, tokenizer)
     check(on_short in ("error", "return"), "on_short", on_short, '"error" or "return"')
     documents = list(documents)
     total = 0
-    rows = _rows(documents, _shapes(formats), seed)
+    rows = _rows(documents, _shapes(formats), seed, facts)
     if n_tokens is None:
         rows = list(islice(rows, n))
     else:

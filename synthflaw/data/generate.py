@@ -11,7 +11,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from synthflaw.core import (
     Document,
@@ -34,7 +36,10 @@ from synthflaw.data.filter import (
     no_leak,
     surprise,
 )
-from .formats import coverage, synthesize
+from .formats import SHAPES, coverage, synthesize
+from .outcome import Synthesis, synthesis_card
+from .own_formats import own_formats
+from .topics import topical_facts
 from ..hashes import with_sum
 from ..runs import RunFolder
 
@@ -81,70 +86,7 @@ def default_filters(
         filters["language"] = in_language(language)
     return filters | {"leakage": no_leak(leakage), "near-duplicate": NoNearDuplicate(alike)}
 
-# %% ../../nbs/19_generate.ipynb #8e9c23af
-@dataclass
-class Synthesis:
-    "The outcome of a run."
-
-    rows: list[dict]  # the pairs that were kept
-    rejects: list[dict]  # what was not: `filter`, `reason`, and `asked` pairs (1 if absent)
-    asked: int  # pairs asked for in the requests that were used
-    unasked: int  # requests that a budget or `n` left unsent
-    coverage: float  # share of the chunks used that gave a pair
-    tokens: tuple[int, int]  # of prompts and completions, over all processes
-    stopped: str | None = None  # why it ended early
-
-    def dataset(self):
-        "As a `datasets.Dataset` with `prompt` and `completion`, ready for TRL."
-        from datasets import Dataset
-
-        return Dataset.from_list(self.rows)
-
-    def reasons(self) -> dict[str, int]:
-        "Pairs that were asked for and not kept, by filter."
-        c = Counter()
-        for r in self.rejects:
-            c[r["filter"]] += r.get("asked", 1)
-        return dict(c.most_common())
-
-    def summary(self) -> dict:
-        "The numbers of a card."
-        return {
-            "asked": self.asked,
-            "kept": len(self.rows),
-            "yield": round(len(self.rows) / max(1, self.asked), 4),
-            "dropped": self.reasons(),
-            "coverage": round(self.coverage, 4),
-            "parsed": dict(Counter(r["parsed"] for r in self.rows)),
-            "formats": dict(Counter(r["format"] for r in self.rows)),
-            "tokens": list(self.tokens),
-            "unasked": self.unasked,
-            "stopped": self.stopped,
-        }
-
 # %% ../../nbs/19_generate.ipynb #357b01d8
-def _card(s: Synthesis, config: dict) -> str:
-    "A data set card."
-    n = s.summary()
-    lines = "\n".join(f"| {k} | {v} |" for k, v in n["dropped"].items()) or "| (nothing) | 0 |"
-    formats, licences = ", ".join(config["formats"]), ", ".join(config["licences"])
-    return (
-        f"# Synthetic question-answer pairs\n\n{n['kept']} pairs of {n['asked']} asked for "
-        f"(yield {n['yield']:.1%}), written by `{config['model']}` through the "
-        f"{config['engine']} engine from {config['documents']} documents; "
-        f"{n['coverage']:.1%} of the chunks used gave at least one pair. "
-        f"Seed {config['seed']}, formats {formats}.\n\n"
-        f"| dropped by | pairs |\n| --- | --- |\n{lines}\n\n"
-        "`qa.jsonl`: `prompt`, `completion`, and where each comes from (`source_id`, `span`), "
-        "how it was made (`engine`, `model`, `format`, `prompt_hash`, `seed`) "
-        "and read (`parsed`). "
-        "`rejects.jsonl`: everything that was not kept, with filter and reason. "
-        "`replies.jsonl`: the replies as they came.\n\n"
-        f"The texts are those of the documents' licences: {licences}. "
-        "The answers were checked by rule for their words, not for their truth.\n"
-    )
-
-
 def _corpus(documents: list[Document], leakage: list[str]) -> dict:
     "What a run was made from, for its manifest."
     return {
@@ -274,6 +216,7 @@ class _Resumable(_Run):
             coverage=len(self.good) / max(1, len(self.used)),
             tokens=tuple(self.tokens),
             stopped=None if self.full() else getattr(self.engine, "stopped", None),
+            wanted=self.n,
         )
 
 # %% ../../nbs/19_generate.ipynb #459ecaf4
@@ -297,7 +240,7 @@ def _finished(s: Synthesis, folder: RunFolder, model: str) -> Synthesis:
     "Write summary and card, unless there is no pair."
     _check_any(s, model, folder.path)
     write_json(folder / "summary.json", s.summary())
-    write_text(folder / "card.md", _card(s, folder.config))
+    write_text(folder / "card.md", synthesis_card(s, folder.config))
     return s
 
 
@@ -361,37 +304,63 @@ def _template_filters(
         "near-duplicate": NoNearDuplicate(alike),
     }
 
+# %% ../../nbs/19_generate.ipynb #71233b8d
+def _worded(formats: str | Path | Iterable[str]) -> tuple[Any, dict]:
+    "The shapes for `synthesize`, and what a manifest says of them."
+    known = (*SHAPES, "mixed")
+    if isinstance(formats, Path) or isinstance(formats, str) and formats not in known:
+        shapes = own_formats(formats)
+        text = Path(formats).read_text(encoding="utf-8")
+        return shapes, {"formats": list(shapes), "templates": fingerprint(text)}
+    names = [formats] if isinstance(formats, str) else list(formats)
+    return formats if isinstance(formats, str) else names, {"formats": names}
+
+
+def _until_enough(
+    rows: Iterable[dict], filters: dict[str, Filter], n: int | None
+) -> tuple[list[dict], list[dict]]:
+    "Pairs that stay, until there are `n`; those removed on the way."
+    kept, removed = [], []
+    for row in rows:
+        if n is not None and len(kept) >= n:
+            break
+        stays, goes = apply_filters([row], filters)
+        kept += stays
+        removed += goes
+    return kept, removed
+
 # %% ../../nbs/19_generate.ipynb #d4c857a5
 def write_template_pairs(  # noqa: PLR0913
     documents: Iterable[Document],  # documents with different ids
     out: str | Path,  # the folder
-    formats: str | Iterable[str] = "single",  # see `synthesize`
+    formats: str | Path | Iterable[str] = "mixed",  # see `synthesize`, or a file of `own_formats`
     n: int | None = None,  # pairs to keep; all if None
     seed: int = 0,  # decides order, shapes and wording
     leakage: Iterable[str] = (),  # evaluation prompts that must stay unseen
     alike: float = 0.95,  # Jaccard index from which pairs are near-duplicates
 ) -> Synthesis:
-    "Template pairs with their filters, files and card."
+    "Template pairs with their filters, files and card; fewer than `n` where there are no more."
     documents, leakage = list(documents), list(leakage)
-    formats = formats if isinstance(formats, str) else list(formats)
-    config = {
-        "engine": "template",
-        "model": "rules",
-        "settings": {},
-        "formats": [formats] if isinstance(formats, str) else formats,
-        "seed": seed,
-        "n": n,
-        **_corpus(documents, leakage),
-    }
+    check(n is None or n > 0, "n", n, "a positive number of pairs")
+    shapes, wording = _worded(formats)
+    made = {"engine": "template", "model": "rules", "settings": {"facts": "topics"}}
+    config = {**made, **wording, "seed": seed, "n": n, **_corpus(documents, leakage)}
     folder = RunFolder(out, config)
-    enough = n if n and not leakage else None  # a leak is removed: more than n may be needed
-    short = "error" if enough is None else "return"
-    rows = synthesize(documents, formats, enough, seed=seed, on_short=short)
+    left_out = Counter()
+    find = partial(topical_facts, left_out=left_out)
+    rows = synthesize(documents, shapes, seed=seed, facts=find)
     filters = _template_filters(documents, leakage, alike)
-    kept, removed = apply_filters(map(_with_provenance, rows), filters)
-    surplus = [{**r, "filter": "surplus", "reason": "more pairs than n"} for r in kept[n:] if n]
-    covered = coverage(kept[:n], documents)
-    s = Synthesis(kept[:n], removed + surplus, len(rows), 0, covered, (0, 0))
+    kept, removed = _until_enough(map(_with_provenance, rows), filters, n)
+    s = Synthesis(
+        kept,
+        removed,
+        asked=len(kept) + len(removed),
+        unasked=0,
+        coverage=coverage(kept, documents),
+        tokens=(0, 0),
+        wanted=n,
+        left_out=dict(left_out.most_common()),
+    )
     write_jsonl(folder / "qa.jsonl", s.rows)
     write_jsonl(folder / "rejects.jsonl", s.rejects)
     return _finished(s, folder, "the rules")

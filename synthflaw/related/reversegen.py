@@ -106,6 +106,7 @@ def overfitted_target(
     model, tokenizer = lm
     pairs = synthesize(
         docs["synthesis"],
+        "single",
         n_tokens=sizes.synthetic,
         tokenizer=tokenizer,
         seed=seed,

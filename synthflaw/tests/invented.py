@@ -195,5 +195,5 @@ def tiny_analysis(
         return tiny_lm(seed + i)[0]
 
     models = {name: partial(load, i) for i, name in enumerate(MODELS)}
-    pairs, tokenizer = synthesize(DOCS, n=160), tiny_lm(seed)[1]
+    pairs, tokenizer = synthesize(DOCS, "single", n=160), tiny_lm(seed)[1]
     return text_analysis(DOCS, pairs, tokenizer, models, seed, n_space=100, n_ppl=40)

@@ -253,7 +253,7 @@ def test_embeddings_do_not_depend_on_batch(lm):
 def test_samples_are_equal_and_of_matched_length(n, max_tokens, seed):
     tokenizer = tiny_lm()[1]
     docs = tiny_documents(30)
-    pairs = synthesize(docs, n=40)
+    pairs = synthesize(docs, "single", n=40)
     i, j, a, b = length_matched(docs, pairs, tokenizer, n, max_tokens, seed)
     assert len(a) == len(b) == min(n, 30)
     assert len(set(i)) == len(set(j)) == min(n, 30)  # nothing is drawn twice
@@ -304,7 +304,7 @@ def test_a_phrase_is_found_in_any_case_and_white_space(before, after, phrase, ca
 def test_answers_without_phrases_do_not_count():
     docs, phrases = tiny_documents(50), pattern_phrases()
     assert not pattern_rate([d.text for d in docs], phrases).any()
-    single = synthesize(docs[:20], n=20)
+    single = synthesize(docs[:20], "single", n=20)
     assert pattern_rate([r["completion"] for r in single], phrases).all()
     mixed = synthesize(docs[:20], formats="mixed", n=20)
     assert not pattern_rate([f"{r['prompt']} {r['completion']}" for r in mixed], phrases).any()

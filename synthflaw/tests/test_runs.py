@@ -46,7 +46,7 @@ torch.set_num_threads(1)
 
 # %% ../../nbs/tests/test_runs.ipynb #372a48d6
 REFUSED = (2, 3)  # the words of a command, or what they name
-PAIRS = synthesize(tiny_documents(60, seed=1), n=30)
+PAIRS = synthesize(tiny_documents(60, seed=1), "single", n=30)
 DOCS = [d.to_dict() for d in tiny_documents(60)]
 
 
@@ -328,7 +328,9 @@ def same_rows(folder: Path, how: str) -> Path:
         return folder / "copy.jsonl.gz"
     lines = text.splitlines(True)
     if how == "more":
-        lines = [json.dumps(r) + "\n" for r in synthesize(tiny_documents(60, seed=2), n=9)] + lines
+        lines = [
+            json.dumps(r) + "\n" for r in synthesize(tiny_documents(60, seed=2), "single", n=9)
+        ] + lines
     return write_text(folder / "copy.jsonl", "".join(lines[::-1]))
 
 

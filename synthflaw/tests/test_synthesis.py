@@ -174,11 +174,11 @@ def test_short_supply_says_how_much_there_is():
     tokenizer = tiny_lm()[1]
     docs = tiny_documents(3)
     long = {"n_tokens": 10**6, "tokenizer": tokenizer}
-    there = synthesize(docs, **long, on_short="return")
+    there = synthesize(docs, "single", **long, on_short="return")
     total = sum(tokens(tokenizer, there))
     n = len(there)
     with pytest.raises(ValueError, match=f"at most {total}, the tokens of {n} pairs from 3 docu"):
-        synthesize(docs, **long)
+        synthesize(docs, "single", **long)
     with pytest.raises(ValueError, match=f"at most {n}, the facts in 3 documents"):
         synthesize(docs, n=10**6)
     assert len(synthesize(docs, n=10**6, on_short="return")) == n
