@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/88_growth.ipynb #d80960f5
+# %% ../../nbs/88_growth.ipynb #c8033eee
 import math
 import os
 import tempfile
@@ -29,7 +29,7 @@ from ..lm.model import load_lm, new_model
 from ..runs import provenance
 from ..testing.ranks import on_ranks
 
-# %% ../../nbs/88_growth.ipynb #c1f4be8e
+# %% ../../nbs/88_growth.ipynb #8ac3a20f
 def power_law(
     x: Sequence[float],  # sizes
     y: Sequence[float],  # what was measured
@@ -57,7 +57,7 @@ def at_size(
     "What a power law says of a size."
     return law["factor"] * x ** law["exponent"]
 
-# %% ../../nbs/88_growth.ipynb #19ea58de
+# %% ../../nbs/88_growth.ipynb #67230d19
 def _endless(
     tokens: float,  # about how many
     tokenizer,  # that counts them
@@ -90,7 +90,7 @@ def _corpus_run(size: float, seed: int) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": meter.extra}
     return {"x": tokens, "tokens": tokens} | cost
 
-# %% ../../nbs/88_growth.ipynb #4d11a974
+# %% ../../nbs/88_growth.ipynb #7db00ffa
 MODELS = {
     "nano": (128, 352, 4, 2, 2, 2048),
     "3M": (192, 512, 6, 3, 3, 4096),
@@ -146,7 +146,7 @@ def _model_run(size: str, seed: int, steps: int = 3) -> dict:
     weights = sum(p.numel() for p in model.parameters())
     return {"x": weights, "tokens": steps * LENGTH, **cost, "extra_bytes": meter.extra}
 
-# %% ../../nbs/88_growth.ipynb #02b804bd
+# %% ../../nbs/88_growth.ipynb #889cfa82
 class PeakJob(SummaryJob):
     "Leaves the peak of memory of each process that reads."
 
@@ -158,7 +158,7 @@ class PeakJob(SummaryJob):
         return state
 
 
-def _workers_run(size: int, seed: int, tokens: float = 2e6) -> dict:
+def _workers_run(size: int, seed: int, tokens: float = 8e6) -> dict:
     "Fold eight files with some processes."
     tokenizer = load_lm("nano")[1]
     texts = list(_endless(tokens, tokenizer, seed))
@@ -176,7 +176,7 @@ def _workers_run(size: int, seed: int, tokens: float = 2e6) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": sum(peaks.values())}
     return {"x": size, "tokens": read, "processes": len(peaks)} | cost
 
-# %% ../../nbs/88_growth.ipynb #fa880d80
+# %% ../../nbs/88_growth.ipynb #50738f04
 def _shared(model, way: str):
     "A model as the ranks train it."
     if way == "ddp":
@@ -218,7 +218,7 @@ def _ranks_run(way: str, size: int, seed: int, name: str = "13M", steps: int = 4
         "extra_bytes": None if None in extra else max(extra),
     }
 
-# %% ../../nbs/88_growth.ipynb #da1b0add
+# %% ../../nbs/88_growth.ipynb #e6cdc815
 RUNS: dict[str, Callable] = {
     "corpus": _corpus_run,
     "model": _model_run,
@@ -233,25 +233,28 @@ def growth_run(
     arm: str,  # the size in words
     size: float | str,  # the size
     seed: int,  # of texts and weights
+    **more,  # of the function
 ) -> dict:  # arm, task, x (the size as a number), tokens, cpu, wall, extra_bytes
     "Measure one size in this process."
     check(task in RUNS, "task", task, f"one of {', '.join(RUNS)}")
     set_threads(1)
-    return {"arm": arm, "task": task} | RUNS[task](size, seed)
+    return {"arm": arm, "task": task} | RUNS[task](size, seed, **more)
 
 
 def growth_calls(
     largest: float = 1e8,  # tokens of the largest corpus
     models: Sequence[str] = tuple(MODELS),  # names of `MODELS`
     processes: Sequence[int] = (1, 2),  # workers, and ranks
+    folded: float = 8e6,  # tokens that the workers read
 ) -> list[dict]:  # as `in_turn` takes them
     "What is measured: corpora in steps of half a power of ten, models, workers, ranks."
     halves = int(round(2 * math.log10(largest / 1e5), 6))
     corpora = [round(1e5 * 10 ** (i / 2)) for i in range(halves + 1)]
     sizes = {"corpus": corpora, "model": models, **dict.fromkeys(list(RUNS)[2:], processes)}
     same = {"fn": "synthflaw.bench.growth.growth_run", "seed": None}
+    more = {"workers": {"tokens": folded}}
     return [
-        same | {"task": task, "arm": str(size), "size": size}
+        same | {"task": task, "arm": str(size), "size": size} | more.get(task, {})
         for task, some in sizes.items()
         for size in some
     ]
@@ -261,13 +264,14 @@ def record_growth(
     folder: str | Path,  # for what is finished
     largest: float = 1e8,  # tokens of the largest corpus
     rounds: int = 3,  # of every size
+    folded: float = 8e6,  # tokens that the workers read
     show: Callable | None = print,  # called with a line after each run
     note: str = "",  # of the state of the machine
 ) -> dict:  # what the record holds: runs, provenance
     "Measure how time and memory grow, and record it in the package."
     file = Path(folder) / "runs.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    runs = in_turn(file, growth_calls(largest), rounds, show)
+    runs = in_turn(file, growth_calls(largest, folded=folded), rounds, show)
     p = provenance(1)
     known = {k: p[k] for k in ("machine", "cpus", "versions", "commit")}
     spent = sum(run["wall"] for run in runs)
