@@ -46,7 +46,7 @@ def corpus(tmp_path_factory):
     return folder
 
 
-STARTUP = 300  # seconds; Ray's own 30 and 60 are few where two nodes share one busy core
+STARTUP = 120  # seconds; Ray's own 30 and 60 are few where two nodes share one busy core
 LIMITS = {
     "RAY_gcs_server_port_wait_time_s": STARTUP,
     "RAY_gcs_server_request_timeout_seconds": STARTUP,
