@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/87_merging.ipynb #50741482
+# %% ../../nbs/87_merging.ipynb #a64006a2
 import tracemalloc
 from collections.abc import Callable, Sequence
 from math import ceil
@@ -18,7 +18,7 @@ from ..analysis.fold import FAN_IN, SummaryJob, merge_part, tree_levels
 from ..analysis.summary import K, distinct, write_bytes
 from ..core import check, read_json, record_path
 
-# %% ../../nbs/87_merging.ipynb #183b8637
+# %% ../../nbs/87_merging.ipynb #526c77ad
 def state_bytes(
     state: dict,  # a summary
 ) -> int:
@@ -30,7 +30,7 @@ def state_bytes(
     texts = [str(getattr(item, "text", item)) for _, item in s["sample"]]
     return sum(a.nbytes for a in arrays) + sum(map(len, texts))
 
-# %% ../../nbs/87_merging.ipynb #8d45ebdf
+# %% ../../nbs/87_merging.ipynb #e675ff83
 class Way(NamedTuple):
     "What a way of joining costs."
 
@@ -87,7 +87,7 @@ def other_costs(  # noqa: PLR0913
     partials = Way(blocks * dense, share, share, blocks / nodes)
     return {"one task": one, "a driver holds all": held, "a partial a block": partials}
 
-# %% ../../nbs/87_merging.ipynb #79fb6f4f
+# %% ../../nbs/87_merging.ipynb #f16e7270
 def _fresh_keys(kept: tuple, total: int, rng) -> tuple:
     "The smallest of some uniform hashes, with the counts of others that were kept."
     steps = rng.exponential(size=len(kept[0])) / max(total, 1)
@@ -116,7 +116,7 @@ def invented(
         "bands": [_fresh_keys(kept, _how_many(kept), rng) for kept in state["bands"]],
     }
 
-# %% ../../nbs/87_merging.ipynb #be39c9bf
+# %% ../../nbs/87_merging.ipynb #9010d7af
 def _watched(job, task: tuple, trace: bool) -> dict:
     "Join a few files as a task does it, and count."
     if trace:
@@ -150,7 +150,7 @@ def simulate(
     moved += Path(left).stat().st_size  # the result is read in the end
     return Way(float(moved), float(read.max()), float(peak), float(steps)), left
 
-# %% ../../nbs/87_merging.ipynb #a4df1b4a
+# %% ../../nbs/87_merging.ipynb #886530db
 def simulated(  # noqa: PLR0913
     job,  # a `SummaryJob`
     states: Sequence[dict],  # real summaries of shards
