@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/88_growth.ipynb #51b7ccad
+# %% ../../nbs/88_growth.ipynb #40485d30
 import math
 import os
 import tempfile
@@ -29,7 +29,7 @@ from ..lm.model import load_lm, new_model
 from ..runs import provenance
 from ..testing.ranks import on_ranks
 
-# %% ../../nbs/88_growth.ipynb #b52d8a49
+# %% ../../nbs/88_growth.ipynb #2d5ca520
 def power_law(
     x: Sequence[float],  # sizes
     y: Sequence[float],  # what was measured
@@ -57,7 +57,7 @@ def at_size(
     "What a power law says of a size."
     return law["factor"] * x ** law["exponent"]
 
-# %% ../../nbs/88_growth.ipynb #3333bf94
+# %% ../../nbs/88_growth.ipynb #5c01123e
 def _endless(
     tokens: float,  # about how many
     tokenizer,  # that counts them
@@ -90,7 +90,7 @@ def _corpus_run(size: float, seed: int) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": meter.extra}
     return {"x": tokens, "tokens": tokens} | cost
 
-# %% ../../nbs/88_growth.ipynb #8455bf2f
+# %% ../../nbs/88_growth.ipynb #ed7adea4
 MODELS = {
     "nano": (128, 352, 4, 2, 2, 2048),
     "3M": (192, 512, 6, 3, 3, 4096),
@@ -146,7 +146,7 @@ def _model_run(size: str, seed: int, steps: int = 3) -> dict:
     weights = sum(p.numel() for p in model.parameters())
     return {"x": weights, "tokens": steps * LENGTH, **cost, "extra_bytes": meter.extra}
 
-# %% ../../nbs/88_growth.ipynb #fd4bf204
+# %% ../../nbs/88_growth.ipynb #3a860b6b
 class PeakJob(SummaryJob):
     "Leaves the peak of memory of each process that reads."
 
@@ -176,7 +176,7 @@ def _workers_run(size: int, seed: int, tokens: float = 8e6) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": sum(peaks.values())}
     return {"x": size, "tokens": read, "processes": len(peaks)} | cost
 
-# %% ../../nbs/88_growth.ipynb #a1bc4823
+# %% ../../nbs/88_growth.ipynb #72780a74
 def _shared(model, way: str):
     "A model as the ranks train it."
     if way == "ddp":
@@ -218,7 +218,7 @@ def _ranks_run(way: str, size: int, seed: int, name: str = "13M", steps: int = 4
         "extra_bytes": None if None in extra else max(extra),
     }
 
-# %% ../../nbs/88_growth.ipynb #3961b254
+# %% ../../nbs/88_growth.ipynb #63d1e773
 RUNS: dict[str, Callable] = {
     "corpus": _corpus_run,
     "model": _model_run,
