@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/88_growth.ipynb #40485d30
+# %% ../../nbs/88_growth.ipynb #63143deb
 import math
 import os
 import tempfile
@@ -23,13 +23,20 @@ from ..analysis.stream import batches
 from ..analysis.summary import summary_init, summary_update
 from .meter import Meter, in_turn, status_bytes
 from .plan import Shape
-from ..core import check, record_path, set_threads, write_json, write_jsonl
+from synthflaw.core import (
+    check,
+    record_path,
+    release_memory,
+    set_threads,
+    write_json,
+    write_jsonl,
+)
 from ..data.corpus import embedded_documents
 from ..lm.model import load_lm, new_model
 from ..runs import provenance
 from ..testing.ranks import on_ranks
 
-# %% ../../nbs/88_growth.ipynb #2d5ca520
+# %% ../../nbs/88_growth.ipynb #a337e455
 def power_law(
     x: Sequence[float],  # sizes
     y: Sequence[float],  # what was measured
@@ -57,7 +64,7 @@ def at_size(
     "What a power law says of a size."
     return law["factor"] * x ** law["exponent"]
 
-# %% ../../nbs/88_growth.ipynb #5c01123e
+# %% ../../nbs/88_growth.ipynb #2319e558
 def _endless(
     tokens: float,  # about how many
     tokenizer,  # that counts them
@@ -82,6 +89,7 @@ def _corpus_run(size: float, seed: int) -> dict:
     stream = _endless(size, tokenizer, seed)
     state = summary_init(tokenizer)
     first = next(stream)  # what it takes to have the corpus is not counted
+    release_memory()  # freed memory that the process kept would hide what reading needs
     with Meter() as meter:
         state = summary_update(state, [first], tokenizer)
         for batch in batches(stream, 1_000_000):
@@ -90,7 +98,7 @@ def _corpus_run(size: float, seed: int) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": meter.extra}
     return {"x": tokens, "tokens": tokens} | cost
 
-# %% ../../nbs/88_growth.ipynb #ed7adea4
+# %% ../../nbs/88_growth.ipynb #236bd239
 MODELS = {
     "nano": (128, 352, 4, 2, 2, 2048),
     "3M": (192, 512, 6, 3, 3, 4096),
@@ -146,7 +154,7 @@ def _model_run(size: str, seed: int, steps: int = 3) -> dict:
     weights = sum(p.numel() for p in model.parameters())
     return {"x": weights, "tokens": steps * LENGTH, **cost, "extra_bytes": meter.extra}
 
-# %% ../../nbs/88_growth.ipynb #3a860b6b
+# %% ../../nbs/88_growth.ipynb #2ea2e46e
 class PeakJob(SummaryJob):
     "Leaves the peak of memory of each process that reads."
 
@@ -176,7 +184,7 @@ def _workers_run(size: int, seed: int, tokens: float = 8e6) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": sum(peaks.values())}
     return {"x": size, "tokens": read, "processes": len(peaks)} | cost
 
-# %% ../../nbs/88_growth.ipynb #72780a74
+# %% ../../nbs/88_growth.ipynb #3336f388
 def _shared(model, way: str):
     "A model as the ranks train it."
     if way == "ddp":
@@ -218,7 +226,7 @@ def _ranks_run(way: str, size: int, seed: int, name: str = "13M", steps: int = 4
         "extra_bytes": None if None in extra else max(extra),
     }
 
-# %% ../../nbs/88_growth.ipynb #63d1e773
+# %% ../../nbs/88_growth.ipynb #5e9bf92a
 RUNS: dict[str, Callable] = {
     "corpus": _corpus_run,
     "model": _model_run,

@@ -65,7 +65,7 @@ def cluster():
         ray = pytest.importorskip("ray", reason="needs ray")
         node = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_log_monitor": False}
         head = node | {"include_dashboard": False, "no_monitor": True}
-        found = import_module("ray.cluster_utils").Cluster(True)
+        found = import_module("ray.cluster_utils").Cluster()
         found.add_node(wait=False, **head)
         second = found.add_node(wait=False, **node)
         found.wait_for_nodes(timeout=STARTUP)
