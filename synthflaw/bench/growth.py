@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/88_growth.ipynb #63143deb
+# %% ../../nbs/88_growth.ipynb #82a106c3
 import math
 import os
 import tempfile
@@ -36,7 +36,7 @@ from ..lm.model import load_lm, new_model
 from ..runs import provenance
 from ..testing.ranks import on_ranks
 
-# %% ../../nbs/88_growth.ipynb #a337e455
+# %% ../../nbs/88_growth.ipynb #438fa307
 def power_law(
     x: Sequence[float],  # sizes
     y: Sequence[float],  # what was measured
@@ -64,7 +64,7 @@ def at_size(
     "What a power law says of a size."
     return law["factor"] * x ** law["exponent"]
 
-# %% ../../nbs/88_growth.ipynb #2319e558
+# %% ../../nbs/88_growth.ipynb #67a069d6
 def _endless(
     tokens: float,  # about how many
     tokenizer,  # that counts them
@@ -98,7 +98,7 @@ def _corpus_run(size: float, seed: int) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": meter.extra}
     return {"x": tokens, "tokens": tokens} | cost
 
-# %% ../../nbs/88_growth.ipynb #236bd239
+# %% ../../nbs/88_growth.ipynb #d89d17b7
 MODELS = {
     "nano": (128, 352, 4, 2, 2, 2048),
     "3M": (192, 512, 6, 3, 3, 4096),
@@ -154,7 +154,7 @@ def _model_run(size: str, seed: int, steps: int = 3) -> dict:
     weights = sum(p.numel() for p in model.parameters())
     return {"x": weights, "tokens": steps * LENGTH, **cost, "extra_bytes": meter.extra}
 
-# %% ../../nbs/88_growth.ipynb #2ea2e46e
+# %% ../../nbs/88_growth.ipynb #017ef21c
 class PeakJob(SummaryJob):
     "Leaves the peak of memory of each process that reads."
 
@@ -184,7 +184,7 @@ def _workers_run(size: int, seed: int, tokens: float = 8e6) -> dict:
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": sum(peaks.values())}
     return {"x": size, "tokens": read, "processes": len(peaks)} | cost
 
-# %% ../../nbs/88_growth.ipynb #3336f388
+# %% ../../nbs/88_growth.ipynb #5aaa7e01
 def _shared(model, way: str):
     "A model as the ranks train it."
     if way == "ddp":
@@ -226,7 +226,7 @@ def _ranks_run(way: str, size: int, seed: int, name: str = "13M", steps: int = 4
         "extra_bytes": None if None in extra else max(extra),
     }
 
-# %% ../../nbs/88_growth.ipynb #5e9bf92a
+# %% ../../nbs/88_growth.ipynb #8ca88481
 RUNS: dict[str, Callable] = {
     "corpus": _corpus_run,
     "model": _model_run,
