@@ -31,7 +31,8 @@ SYSTEM = System(
     differs="The prompt is the published one; numbers are written without trailing zeros. Codes "
     "are checked for collisions, and a reply is read line by line, where the published code "
     "loses it whole. Classifiers are scikit-learn's, not XGBoost, CatBoost and LightGBM. "
-    "The engine is SmolLM2 with short prompts; GPT-3.5's rows are the published ones.",
+    "The engine is SmolLM2 with short prompts (2 sets of 5 rows a class); GPT-3.5's rows are the "
+    "published ones.",
     instead="When the flaw is missing rare rows in a table and no habit of a language model.",
     headline="F1, rows of a language model − SMOTE",
 )
@@ -185,7 +186,7 @@ def survey_numbers(
     engine: str,  # see `open_engine`
     quick: bool,  # fewer and shorter prompts
 ) -> dict:  # numbers
-    "Rows for the survey by an engine, by the rule, and by both baselines."
+    "Rows for the survey by an engine, by the rule, and by both baselines: as many of each class."
     train, test = split_table(short_survey(), seed, 600, 3000)
     codes = value_codes(train, seed)
     n, sets, group = (6, 1, 5) if quick else (10, 2, 5)
