@@ -100,7 +100,7 @@ def headline_sentence(
         "undecided": "Whether the paper's claim holds was not decided here",
     }[word]
     found = f"{said}: {system.headline} is {show_cell(cell)} over {cell['n']} seeds"
-    if word != "undecided" or smallest is None:
+    if word == "yes" or smallest is None:
         return found + "."
     return f"{found}; an effect of {smallest:.3f} would have been found in four of five such runs."
 

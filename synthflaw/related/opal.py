@@ -229,7 +229,7 @@ def arms_of(
         arms["language model, augmented"] = taken(parts, both)
     return arms, balance
 
-# %% ../../nbs/related/04_opal.ipynb #79d53714
+# %% ../../nbs/related/04_opal.ipynb #51215ff1
 def engine_numbers(
     train: Table,  # real training rows
     name: str,  # of an engine, see `OPTIONS`
@@ -250,6 +250,7 @@ def engine_numbers(
     check(len(found.rows) > 0, "engine", said, "one that writes rows of the table")
     numbers = {f"engine: {k}": v for k, v in found.account().items()}
     if continues:
+        engine.max_new_tokens = 64  # enough for two records
         asked = written(PROBED, False)
         numbers |= {f"asked in words: {k}": v for k, v in asked.account().items()}
         numbers["asked in words: lines"] = len(asked.rows) + len(asked.rejects)
