@@ -181,7 +181,7 @@ def run_system(
     out: str | Path,  # folder; gets results.json, figure.png and index.html
     quick: bool = False,  # the twin in seconds, whose numbers say nothing
     seeds: int | Iterable[int] | None = None,  # how many or which; 5, or 2 for the twin
-    options: dict | None = None,  # of the system's `run`, e.g. rows="my.csv" of epic
+    options: dict | None = None,  # of the system's `run`, e.g. engine="smollm" of epic
     show: Callable = print,  # called with a line for each new seed
 ) -> dict:  # the content of results.json
     "Run a system on its seeds, and leave its numbers, its figure and its page."
