@@ -229,7 +229,7 @@ def arms_of(
         arms["language model, augmented"] = taken(parts, both)
     return arms, balance
 
-# %% ../../nbs/related/04_opal.ipynb #51215ff1
+# %% ../../nbs/related/04_opal.ipynb #8b1964b2
 def engine_numbers(
     train: Table,  # real training rows
     name: str,  # of an engine, see `OPTIONS`
