@@ -31,8 +31,7 @@ SYSTEM = System(
     differs="The prompt is the published one; numbers are written without trailing zeros. Codes "
     "are checked for collisions, and a reply is read line by line, where the published code "
     "loses it whole. Classifiers are scikit-learn's, not XGBoost, CatBoost and LightGBM. "
-    "The engine is SmolLM2 with short prompts (2 sets of 5 rows a class); GPT-3.5's rows are the "
-    "published ones.",
+    "The engine is SmolLM2 with short prompts; GPT-3.5's rows are the published ones.",
     instead="When the flaw is missing rare rows in a table and no habit of a language model.",
     headline="F1, rows of a language model − SMOTE",
 )

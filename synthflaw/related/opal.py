@@ -30,9 +30,9 @@ SYSTEM = System(
     badge="variant",
     differs="The prompt has the paper's parts in our words, one message and 12 rows instead of "
     "20. SmolLM2 (135M) stands in for GPT-4; it continues the list of records, because asked in "
-    "words it writes none. It writes too little for the second step, so only balancing is "
-    "measured. Boosting of scikit-learn with 200 trees stands in for CatBoost, beside a forest "
-    "and a linear model.",
+    "words it did not keep their form on a tuning seed. Eight prompts write too little for the "
+    "second step, so only balancing is measured. Boosting of scikit-learn with 200 trees stands "
+    "in for CatBoost, beside a forest and a linear model.",
     instead="When a classifier fails rare groups of a table and no language model is at fault.",
     headline="error of rare groups, SMOTE − rows of a language model",
 )
