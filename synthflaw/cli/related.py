@@ -24,7 +24,7 @@ def add_related(
     option(p, "--quick", None, "the twin in seconds, whose numbers say nothing")
     seeds = "number of seeds, at least 2 (default: 5, or 2 with --quick)"
     option(p, "--seeds", "N", seeds, PAIR_COUNT)
-    changes = "options of the system, e.g. rows=my.csv for epic"
+    changes = "options of the system, e.g. engine=smollm for epic"
     option(p, "--set", "KEY=VALUE", changes, default=[], nargs="+")
 
 

@@ -185,7 +185,7 @@ def survey_numbers(
     engine: str,  # see `open_engine`
     quick: bool,  # fewer and shorter prompts
 ) -> dict:  # numbers
-    "Rows for the survey by an engine, by the rule, and by both baselines."
+    "Rows for the survey by an engine, by the rule, and by both baselines: as many of each class."
     train, test = split_table(short_survey(), seed, 600, 3000)
     codes = value_codes(train, seed)
     n, sets, group = (6, 1, 5) if quick else (10, 2, 5)
