@@ -281,7 +281,7 @@ def each(
 FAN_IN = 16  # results that one task joins
 
 
-def _levels(files: list[str], fan_in: int, folder: Path) -> Iterator[list[tuple[str, list[str]]]]:
+def tree_levels(files: list[str], fan_in: int, folder: Path) -> Iterator[list[tuple]]:
     "The tasks of each level of the tree."
     level = 0
     while len(files) > 1:
@@ -302,7 +302,7 @@ def join_files(
     "Join results in a tree."
     check(fan_in >= 2, "fan_in", fan_in, "at least 2")
     joins = []
-    for tasks in _levels(files, fan_in, folder):
+    for tasks in tree_levels(files, fan_in, folder):
         joins += [out for out, _ in tasks]
         list(each(partial(merge_part, job), tasks, **(run or {})))
     state = job.of_bytes(Path(joins[-1] if joins else files[0]).read_bytes())

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..core import check, read_json, write_json
 
 # %% ../../nbs/80_meter.ipynb #c8beba15
-def _status_bytes(
+def status_bytes(
     field: str,  # of /proc/self/status: VmRSS is resident memory, VmHWM its peak
 ) -> int:  # 0 where there is no such line
     "A line of the status of this process, in bytes."
@@ -38,8 +38,8 @@ class Meter:
     def __enter__(self):
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        resident = _status_bytes("VmRSS")
-        self._counts = 0 < _status_bytes("VmHWM") < 1.01 * resident + 1e6
+        resident = status_bytes("VmRSS")
+        self._counts = 0 < status_bytes("VmHWM") < 1.01 * resident + 1e6
         self._resident = resident
         self._cpu = time.process_time()
         self._wall = time.perf_counter()
@@ -48,7 +48,7 @@ class Meter:
     def __exit__(self, *error):
         self.cpu = time.process_time() - self._cpu
         self.wall = time.perf_counter() - self._wall
-        self.extra = _status_bytes("VmHWM") - self._resident if self._counts else None
+        self.extra = status_bytes("VmHWM") - self._resident if self._counts else None
 
 # %% ../../nbs/80_meter.ipynb #dd647377
 _PROGRAM = """

@@ -100,7 +100,7 @@ def headline_sentence(
         "undecided": "Whether the paper's claim holds was not decided here",
     }[word]
     found = f"{said}: {system.headline} is {show_cell(cell)} over {cell['n']} seeds"
-    if word != "undecided" or smallest is None:
+    if word == "yes" or smallest is None:
         return found + "."
     return f"{found}; an effect of {smallest:.3f} would have been found in four of five such runs."
 
@@ -181,7 +181,7 @@ def run_system(
     out: str | Path,  # folder; gets results.json, figure.png and index.html
     quick: bool = False,  # the twin in seconds, whose numbers say nothing
     seeds: int | Iterable[int] | None = None,  # how many or which; 5, or 2 for the twin
-    options: dict | None = None,  # of the system's `run`, e.g. rows="my.csv" of epic
+    options: dict | None = None,  # of the system's `run`, e.g. engine="smollm" of epic
     show: Callable = print,  # called with a line for each new seed
 ) -> dict:  # the content of results.json
     "Run a system on its seeds, and leave its numbers, its figure and its page."

@@ -29,8 +29,10 @@ SYSTEM = System(
     "of minorities more than SMOTE and duplication do.",
     badge="variant",
     differs="The prompt has the paper's parts in our words, one message and 12 rows instead of "
-    "20; the engine is SmolLM2 (135M) instead of GPT-4; boosting of scikit-learn with 200 trees "
-    "stands in for CatBoost, beside a forest and a linear model.",
+    "20. SmolLM2 (135M) stands in for GPT-4; it continues the list of records, because asked in "
+    "words it did not keep their form on a tuning seed. Eight prompts write too little for the "
+    "second step, so only balancing is measured. Boosting of scikit-learn with 200 trees stands "
+    "in for CatBoost, beside a forest and a linear model.",
     instead="When a classifier fails rare groups of a table and no language model is at fault.",
     headline="error of rare groups, SMOTE − rows of a language model",
 )
@@ -107,8 +109,9 @@ OPAL_ASK = (
     "{about}\n"
     "Write {n} new records as if they came from the same source. Keep the distribution of every "
     "feature and what goes together. Copy none. Write records only, in the same form.\n\n"
-    "Records:\n{rows}\n\nNew records:\n"
+    "Records:\n{rows}\n"
 )
+OPAL_NEW = "\nNew records:\n"  # where an answer is asked for; without it the list goes on
 
 
 def opal_prompts(  # noqa: PLR0913
@@ -118,6 +121,7 @@ def opal_prompts(  # noqa: PLR0913
     n: int,  # prompts
     shown: int = 12,  # rows in a prompt, balanced over the groups
     asked: int = 12,  # rows asked for
+    goes_on: bool = False,  # the list simply goes on, for models that continue a text
 ) -> list[str]:
     "The prompts of one run."
     names = sorted(set(groups))
@@ -134,14 +138,15 @@ def opal_prompts(  # noqa: PLR0913
             k = min(len(members[name]), shown // len(names))
             lines += [sentence_of(r) for r in draw.sample(members[name], k)]
         draw.shuffle(lines)
-        prompts.append(OPAL_ASK.format(about=about, n=asked, rows="\n".join(lines)))
+        text = OPAL_ASK.format(about=about, n=asked, rows="\n".join(lines))
+        prompts.append(text if goes_on else text + OPAL_NEW)
     return prompts
 
 # %% ../../nbs/related/04_opal.ipynb #ae084c61
 def recombine_sentences(
     prompt: str,  # of `opal_prompts`
     seed: int,  # of the drawing
-    n: int = 12,  # rows
+    n: int = 24,  # rows
 ) -> str:  # a reply
     "Rows whose fields come from different rows of the same group."
     draw = random.Random(seed)
@@ -197,6 +202,7 @@ def taken(
 
 # %% ../../nbs/related/04_opal.ipynb #fe59f012
 OPTIONS = {"engine": str}  # "rule", MODEL@URL, or a model; "smollm" if not given
+PROMPTS, PROBED = 8, 3  # of a run; in how many of them a model is asked in words as well
 
 
 def arms_of(
@@ -223,6 +229,33 @@ def arms_of(
         arms["language model, augmented"] = taken(parts, both)
     return arms, balance
 
+# %% ../../nbs/related/04_opal.ipynb #8b1964b2
+def engine_numbers(
+    train: Table,  # real training rows
+    name: str,  # of an engine, see `OPTIONS`
+    seed: int,  # of prompts and sampling
+) -> tuple[Any, dict]:  # the written rows, a pandas DataFrame; the account of the engine
+    "What an engine writes, and what becomes of its lines."
+    groups = attribute_groups(train, ATTRIBUTE, CUT)
+    continues = name != "rule" and "@" not in name  # see `open_engine`
+    sampling = derive_seed(seed, "sampling")
+    engine = open_engine(name, recombine_sentences, 128 if continues else 400, 0.6, sampling)
+
+    def written(n, goes_on):
+        prompts = opal_prompts(train, groups, seed, n, goes_on=goes_on)
+        return write_rows(train, prompts, engine, lambda text: read_sentences(train, text), seed)
+
+    found = written(PROMPTS, continues)
+    said = f"{name}: no whole row, rejects {found.reasons()}"
+    check(len(found.rows) > 0, "engine", said, "one that writes rows of the table")
+    numbers = {f"engine: {k}": v for k, v in found.account().items()}
+    if continues:
+        engine.max_new_tokens = 64  # enough for two records
+        asked = written(PROBED, False)
+        numbers |= {f"asked in words: {k}": v for k, v in asked.account().items()}
+        numbers["asked in words: lines"] = len(asked.rows) + len(asked.rejects)
+    return found.rows, numbers
+
 
 def run(
     seed: int,  # of everything
@@ -231,24 +264,14 @@ def run(
 ) -> dict:  # numbers
     "One seed of the survey with a spurious feature."
     train, test = spurious_tables(seed)
-    groups = attribute_groups(train, ATTRIBUTE, CUT)
-    prompts = opal_prompts(train, groups, seed, 8)
-
-    def read(text):
-        return read_sentences(train, text)
-
     name = engine or ("rule" if quick else "smollm")
-    asked = open_engine(name, recombine_sentences, 128, 0.6, derive_seed(seed, "sampling"))
-    written = write_rows(train, prompts, asked, read, seed)
-    said = f"{name}: no whole row, rejects {written.reasons()}"
-    check(len(written.rows) > 0, "engine", said, "one that writes rows of the table")
-    by_rule = open_engine("rule", recombine_sentences, 128, 0.6)
-    rule = write_rows(train, prompts, by_rule, read, seed)
-    arms, balance = arms_of(train, written.rows, rule.rows, seed)
+    rows, account = engine_numbers(train, name, seed)
+    rule, _ = engine_numbers(train, "rule", seed)
+    arms, balance = arms_of(train, rows, rule, seed)
     kinds = ("logistic",) if quick else ("logistic", "forest", "boosting")
     numbers = arm_scores(train, test, arms, ATTRIBUTE, kinds, seed, RARE)
     numbers |= {f"added {group}": n for group, n in balance.items()}
-    return numbers | {f"engine: {k}": v for k, v in written.account().items()}
+    return numbers | account
 
 # %% ../../nbs/related/04_opal.ipynb #fd3b8563
 MEASURES = {

@@ -93,6 +93,27 @@ def as_rows(
             rows[column] = rows[column].astype(float)
     return rows
 
+# %% ../../nbs/related/03c_written.ipynb #bfa82602
+REASONS = (
+    "no value",
+    "no number",
+    "unseen category",
+    "number of fields",
+    "cut off",
+    "empty reply",
+    "request failed",
+)  # of rejects, before the colon
+
+
+def whole_lines(
+    reply: Reply,  # what came back
+) -> tuple[str, list[dict]]:  # its whole lines; a reject for the line that was cut off
+    "The text of a reply without the line in which the length limit was reached."
+    if reply.finished or reply.text.endswith("\n"):
+        return reply.text, []
+    whole, _, last = reply.text.rpartition("\n")
+    return whole, [{"line": last, "reason": "cut off"}]
+
 # %% ../../nbs/related/03c_written.ipynb #007ef520
 @dataclass
 class Written:
@@ -108,11 +129,13 @@ class Written:
         return dict(Counter(r["reason"].partition(":")[0] for r in self.rejects).most_common())
 
     def account(self) -> dict:  # numbers
-        "Yield, copies and cost."
-        n = len(self.rows)
+        "Yield, copies and cost, and the share of lines that each reason took."
+        n, why = len(self.rows), self.reasons()
+        lines = max(1, n + len(self.rejects))
         return {
             "rows": n,
-            "yield": n / max(1, n + len(self.rejects)),
+            "yield": n / lines,
+            **{f"rejected, {reason}": why.get(reason, 0) / lines for reason in REASONS},
             "copied": self.copied,
             "completion tokens": self.tokens[1],
         }
@@ -152,9 +175,10 @@ def write_rows(
         elif not reply.text.strip():
             rejects.append({"line": "", "reason": "empty reply"})
         else:
-            rows, lost = parse(reply.text)
+            text, cut = whole_lines(reply)
+            rows, lost = parse(text)
             found += rows
-            rejects += lost
+            rejects += lost + cut
     rows = as_rows(table, found)
     return Written(rows, rejects, tuple(tokens), share_copied(table, rows))
 
