@@ -7,7 +7,7 @@ __all__ = ['claims', 'test_pages_say_what_the_records_give', 'test_every_number_
            'test_no_difference_that_stands_is_left_unnamed', 'test_numbers_are_those_of_the_record',
            'test_a_wrong_number_is_seen', 'test_a_claim_that_nothing_carries_is_seen',
            'test_a_difference_that_nobody_names_is_listed', 'test_a_planted_drop_that_nobody_names_is_listed',
-           'test_what_a_difference_is_after_correction']
+           'test_a_contrast_of_the_protocol_that_nobody_names_is_listed', 'test_what_a_difference_is_after_correction']
 
 # %% ../../nbs/tests/test_claims.ipynb #tc000003
 import importlib.util
@@ -91,11 +91,18 @@ def test_a_planted_drop_that_nobody_names_is_listed(claims, monkeypatch):
     made[0] |= {"margin": 0.31, "margin_other": 0.31}  # not all alike
     monkeypatch.setattr(claims, "rows", lambda name: tuple(made))
     monkeypatch.setattr(claims, "STUDIES", {})
+    monkeypatch.setattr(claims, "PROTOCOL", ())
     claims.effects.cache_clear()
     found = claims.unnamed(())
     claims.effects.cache_clear()
     assert any("controls, margin, 25%" in line for line in found)
     assert len(found) == 2 * len(claims.PLANTED)  # both measures
+
+
+def test_a_contrast_of_the_protocol_that_nobody_names_is_listed(claims):
+    found = claims.unnamed(())
+    assert any("protocol, area, MixedLM − SynthLM" in line for line in found)
+    assert not claims.unnamed()  # and the pages name it
 
 
 @pytest.mark.parametrize(
