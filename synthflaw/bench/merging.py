@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..analysis.fold import FAN_IN, SummaryJob, merge_part, tree_levels
-from ..analysis.summary import K, distinct, write_bytes
-from ..core import check, read_json, record_path
+from ..analysis.fold import FAN_IN, merge_part, tree_levels
+from ..analysis.summary import distinct, write_bytes
+from ..core import check
 
 # %% ../../nbs/87_merging.ipynb #526c77ad
 def state_bytes(
