@@ -43,7 +43,7 @@ ARMS = (
 HOW = RelearnSettings(
     steps=16, every=2, batch_size=4, learning_rate=5e-4, seq_len=128, max_new_tokens=32
 )
-DOSE = {"steps": 64, "learning_rate": 3e-4}  # of restoring and forgetting, as `repair` tries them
+DOSE = {"steps": 64, "learning_rate": 3e-4}  # of restoring and forgetting
 
 
 def shuffled(
