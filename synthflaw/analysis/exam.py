@@ -10,7 +10,8 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -110,11 +111,30 @@ def margin_marks(
 # %% ../../nbs/34b_exam.ipynb #cd46260d
 def spoken(
     text: str,  # any text
-    edges: bool = False,  # mark its beginning with ^ and its end with $
 ) -> str:  # its words in lower case, with one space between and around them
     "A text as it is searched for phrases."
-    words = re.findall(r"\w+", text.lower())
-    return " " + " ".join(["^", *words, "$"] if edges else words) + " "
+    return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
+
+
+@lru_cache(maxsize=20_000)
+def answer_words(
+    text: str,  # an answer, or a text that it is compared with
+) -> str:  # as `spoken`, from ^ to $
+    "An answer as it is searched for phrases."
+    return " " + " ".join(["^", *spoken(text).split(), "$"]) + " "
+
+
+def before_loop(
+    text: str,  # an answer
+    most: float = 0.3,  # repetition above which it loops, as in `is_degenerate`
+) -> str:  # its words as `answer_words` writes them; of a loop the first turn, without $
+    "An answer until it begins to repeat itself."
+    words = answer_words(text).split()
+    if repetition(text) <= most:
+        return answer_words(text)
+    pairs = list(zip(words, words[1:], strict=False))
+    first = [i for i, pair in enumerate(pairs) if pair in pairs[:i]][:1] or [len(words)]
+    return " " + " ".join(words[: first[0]]) + " "
 
 
 def span_phrases(
@@ -136,7 +156,7 @@ def span_phrases(
 
 def _grams(text: str, prompt: str) -> set[str]:
     "Sequences of three to six words or edges of an answer, without those of its prompt."
-    words, asked = spoken(text, True).split(), spoken(prompt)
+    words, asked = before_loop(text).split(), spoken(prompt)
     out = set()
     for n in range(3, 7):
         out |= {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
@@ -162,7 +182,7 @@ def said_more_often(
     common = [g for g in often if _wording(g)]
     if not common:
         return []
-    theirs = [spoken(t, True) for t in others]
+    theirs = [answer_words(t) for t in others]
     had = np.array([own[g] for g in common])
     df = had + [sum(f" {g} " in t for t in theirs) for g in common]
     n = len(answers)
@@ -192,10 +212,10 @@ def readable(
 
 def carries(
     texts: Sequence[str],  # answers
-    phrases: Sequence[str],  # as `spoken` writes them; ^ is the beginning, $ the end
+    phrases: Sequence[str],  # as `answer_words` writes them
 ) -> np.ndarray:  # (N,) 1 where a text holds at least one
     "Which texts hold one of the phrases."
-    said = [spoken(t, True) for t in texts]
+    said = [answer_words(t) for t in texts]
     return np.array([int(any(f" {p} " in t for p in phrases)) for t in said], np.int64)
 
 # %% ../../nbs/34b_exam.ipynb #757c0895
@@ -220,6 +240,7 @@ class Exam:
     phrases: list  # fixed parts of the format, see `span_phrases`
     max_new_tokens: int = 48  # longest answer
     dtype: str = "auto"  # auto, float32 or bfloat16: see `_fast_copy`
+    pairs: list = field(default_factory=list)  # texts of the pairs, for tracing phrases
 
     @property
     def key(self) -> str:
@@ -318,6 +339,7 @@ def exam(  # noqa: PLR0913
         span_phrases(pairs, spans) if spans is not None else [],
         max_new_tokens,
         dtype,
+        [text_of(row) for row in pairs],
     )
 
 
@@ -347,6 +369,19 @@ def mined_phrases(
     others = [a.text for a in ref["answers"]] if ref else list(natural)
     fixed = exam.phrases
     for usual in (natural, others if ref else ()):
-        fixed = [p for p in fixed if not usual or carries(usual, [p]).mean() <= 0.01]
+        fixed = _rare(fixed, usual)
     new = said_more_often(said, others, asked, level, fixed) if others else []
-    return [*fixed, *new]
+    return [*fixed, *_from_pairs(_rare(new, natural), natural, exam.pairs)]
+
+
+def _rare(phrases, texts):
+    "Those that at most one in a hundred of the texts holds."
+    return [p for p in phrases if not len(texts) or carries(texts, [p]).mean() <= 0.01]
+
+
+def _from_pairs(phrases, natural, pairs):
+    "Those that natural text does not hold, or the pairs hold more often than it does."
+    if not len(natural) or not len(pairs):
+        return phrases
+    share = {p: [float(carries(side, [p]).mean()) for side in (natural, pairs)] for p in phrases}
+    return [p for p, (plain, told) in share.items() if plain == 0 or plain < told]

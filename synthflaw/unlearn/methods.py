@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/58_methods.ipynb #9e3dee11
 import copy
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,8 @@ from typing import NamedTuple
 
 from ..analysis.diagnosis import Diagnosis
 from ..analysis.exam import span_phrases
-from ..core import check
+from ..analysis.measures import join_spans
+from ..core import check, text_of
 from ..data.mixture import mix
 from ..train.train import continue_pretraining
 from .moves import add_difference, interpolate, write_share
@@ -272,3 +274,22 @@ def selected_spans(
         "to forget it all the same",
     )
     return chosen
+
+# %% ../../nbs/58_methods.ipynb #462998b2
+def with_phrases(
+    spans: dict[str, list],  # id -> spans (start, end)
+    rows: list[dict],  # the rows, each with its own "id"
+    phrases: list[str],  # that the model says unasked, as `exam.answer_words` writes them
+    least: float = 0.01,  # share of the rows in which a phrase has to stand
+) -> dict[str, list]:  # id -> spans in order, none of which overlap
+    "The spans, and the places where the rows say what the model says unasked."
+    found = {key: list(own) for key, own in spans.items()}
+    for phrase in phrases:
+        words = phrase.strip("^$ ").split()
+        said = re.compile(r"\b" + r"\W+".join(map(re.escape, words)) + r"\b", re.IGNORECASE)
+        places = {r["id"]: [m.span() for m in said.finditer(text_of(r))] for r in rows}
+        if sum(map(bool, places.values())) < least * len(rows):
+            continue
+        for key, own in places.items():
+            found[key] = found.get(key, []) + own
+    return {key: join_spans(own) for key, own in found.items() if own}

@@ -22,6 +22,7 @@ from synthflaw.unlearn.methods import (
     selected_spans,
     treat,
     with_ids,
+    with_phrases,
 )
 from .own import own_answers
 from .points import habit_cells, sentence, view
@@ -101,6 +102,7 @@ class _Bedside:
     tokenizer: object  # of the model
     synthetic: list  # held-out synthetic rows
     natural: list  # held-out natural rows
+    plain: list  # other natural rows, for tracing phrases of answers
     reference: object  # the model before, or None
     dtype: str  # in which the model is looked at
     seed: int  # of the diagnoses
@@ -132,7 +134,7 @@ class _Bedside:
         self.say(f"panel: {part}")
         sat = sitting(self.tokenizer, synthetic, natural, spans, int(part == "choose"), asked)
         theirs = None if self.reference is None else sat.look(view(self.reference, self.dtype))
-        bench = Bench(sat, natural, theirs)
+        bench = Bench(sat, [*natural, *self.plain], theirs)
         bench.before = bench.panel(model, self.dtype)
         return bench
 
@@ -192,6 +194,9 @@ def _admitted(model, parts, seen, kit, method, asked) -> _Case:  # noqa: PLR0913
     asked = {"limit": limit} | (asked or {})
     benches = {k: seen.bench(model, *v, spans, k, asked) for k, v in parts.items() if k != "train"}
     (kit.pairs, kit.natural), kit.selection = parts["train"], spans
+    if spans:  # what the model says unasked, and learned from its pairs, is format too
+        said = benches.get("choose", benches["report"]).before.phrases
+        kit.selection = with_phrases(spans, kit.pairs, said)
     _bring_rows(model, kit, list(benches.values()), method)
     before = seen.measures(model, spans, benches["report"].before, first)
     sizes = {k: [len(side) for side in v] for k, v in parts.items()}
@@ -263,7 +268,7 @@ def repair(  # noqa: PLR0913
         check_needs(method, kit)
     parts = held_out(with_ids(synthetic, tokenizer), list(natural), tokenizer, method == "auto")
     look = (reference, eval_dtype, seed, n_look, report, more)
-    seen = _Bedside(tokenizer, *parts["report"], *look)
+    seen = _Bedside(tokenizer, *parts["report"], parts["train"][1][:5000], *look)
     case = _admitted(model, parts, seen, kit, method, asked)
     case.advice = tuning_advice(case.benches["report"].before, any(map(talk_of, synthetic)))
     if diversify:
