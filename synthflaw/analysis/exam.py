@@ -210,13 +210,24 @@ def readable(
     return phrase.replace("^ ", "– ").replace(" $", " –")
 
 
+PIECE = 5  # words in a row of a longer phrase that count as the phrase
+
+
+def _pieces(phrase):
+    "A phrase with its spaces, or of a long one every `PIECE` words in a row."
+    words = phrase.split()
+    starts = range(max(1, len(words) - PIECE + 1))
+    return [" " + " ".join(words[i : i + PIECE]) + " " for i in starts]
+
+
 def carries(
     texts: Sequence[str],  # answers
     phrases: Sequence[str],  # as `answer_words` writes them
-) -> np.ndarray:  # (N,) 1 where a text holds at least one
-    "Which texts hold one of the phrases."
+) -> np.ndarray:  # (N,) 1 where a text holds at least one, or five words in a row of it
+    "Which texts hold one of the phrases, or a piece of it."
+    pieces = {piece for phrase in phrases for piece in _pieces(phrase)}
     said = [answer_words(t) for t in texts]
-    return np.array([int(any(f" {p} " in t for p in phrases)) for t in said], np.int64)
+    return np.array([int(any(p in t for p in pieces)) for t in said], np.int64)
 
 # %% ../../nbs/34b_exam.ipynb #757c0895
 def _questions() -> list[str]:

@@ -72,8 +72,10 @@ def _repair_options(p):
     option(g, "--sft", "SOURCE", rows)
     share = "of the way back: a number, FIRST..LAST layer, or NAME=X,… (default: %(default)s)"
     option(g, "--share", "X", share, _share, "0.7")
-    option(g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 as well)", COUNT)
-    rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
+    option(
+        g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 and 128 as well)", COUNT
+    )
+    rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 2e-4 as well)"
     option(g, "--restore-lr", "X", rate, POSITIVE)
     asked = "chat prompts of the panel (default: %(default)s)"
     option(g, "--n-prompts", "N", asked, whole(2), 56)

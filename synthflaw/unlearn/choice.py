@@ -33,8 +33,8 @@ class Bench:
         return read_panel(self.exam, seen, self.theirs, [text_of(t) for t in self.natural])
 
 
-_STRONG = {"steps": 64, "learning_rate": 3e-4, "sft_rate": 3e-4}
-LADDER = ({}, {"steps": 64}, _STRONG)  # changes of `RestoreSettings` that `auto` tries
+_FAST = {"learning_rate": 2e-4, "sft_rate": 2e-4}
+LADDER = ({}, {"steps": 64} | _FAST, {"steps": 128} | _FAST)  # of `RestoreSettings`, for `auto`
 
 
 def doses(method: str, kit: Kit) -> list[Kit]:
