@@ -7,8 +7,11 @@ __all__ = []
 
 # %% ../../nbs/cli/00_options.ipynb #ff454391
 import argparse
+import atexit
+import contextlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +104,29 @@ def out_option(
 ) -> None:
     "The folder of a command."
     option(parser, "--out", "DIR", gets, Path, required=True)
+
+# %% ../../nbs/cli/00_options.ipynb #31207be2
+def _print_to(stream) -> None:
+    "Let what is printed from now on go to a stream."
+    with contextlib.suppress(OSError, ValueError):  # nobody reads on
+        sys.stdout.flush()
+    sys.stdout = stream
+
+
+@contextlib.contextmanager
+def tracked(
+    args,  # parsed options with `report_to`
+) -> Iterator[None]:
+    "While this lasts, and again when the process ends, a tracker prints to standard error."
+    if args.report_to == "none":
+        yield
+        return
+    aside = sys.stderr
+    try:
+        with contextlib.redirect_stdout(aside):
+            yield
+    finally:
+        atexit.register(_print_to, aside)  # runs before what the tracker has registered
 
 # %% ../../nbs/cli/00_options.ipynb #d6a969d8
 def parse_changes(

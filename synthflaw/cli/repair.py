@@ -17,6 +17,7 @@ from synthflaw.cli.options import (
     out_option,
     report_option,
     seed_option,
+    tracked,
 )
 from .progress import Bar
 from synthflaw.cli.sources import (
@@ -295,7 +296,8 @@ def run_repair(
         how |= _beside(args, tokenizer)
         rows = _repair_rows(args, tokenizer)
         try:
-            done = repair(model, tokenizer, *rows, settings, **how)
+            with tracked(args):
+                done = repair(model, tokenizer, *rows, settings, **how)
         except Diverged as e:
             print(e)
             return 1

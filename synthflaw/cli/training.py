@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from .options import check_tracker, option, report_option
+from .options import check_tracker, option, report_option, tracked
 from .progress import Bar
 from ..core import read_json
 from ..words import COUNT, POSITIVE, check_words, nearest, need, real, whole
@@ -204,7 +204,7 @@ def train_folder(
     fn, account, steps = prepare(*lm, settings)
     trl["lora"] = {"r": args.lora} if args.lora else None
     trl["save_steps"] = args.save_steps or max(1, steps // 10)
-    with Bar() as bar:
+    with Bar() as bar, tracked(args):
         trl["report"] = _to_bar(bar, what) if main_process else None
         result = fn(settings, out=args.out / "checkpoints", **trl)
     done = _training_account(result, account, args.threads)

@@ -16,6 +16,7 @@ from synthflaw.cli.options import (
     out_option,
     report_option,
     seed_option,
+    tracked,
 )
 from .progress import Bar
 from .sources import checked_columns, column_options, say_once
@@ -302,7 +303,8 @@ def run_unlearn(
     bar = Bar(Console(stderr=True, quiet=not is_first()))
     with bar, reporting_to(args.report_to):
         try:
-            account = _unlearned(args, settings, model, tokenizer, bar)
+            with tracked(args):
+                account = _unlearned(args, settings, model, tokenizer, bar)
         except Diverged as e:
             if is_first():
                 print(e)
