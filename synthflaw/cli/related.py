@@ -10,7 +10,7 @@ import sys
 
 from .options import option, out_option, parse_changes
 from ..related.frame import NAMES, load_system, run_system
-from ..words import PAIR_COUNT, one_of
+from ..words import PAIR_COUNT, check_words, one_of
 
 # %% ../../nbs/cli/12b_related.ipynb #12df047d
 def add_related(
@@ -32,7 +32,10 @@ def run_related(
     args,  # parsed options of `related`
 ) -> int:  # 0
     "`synthflaw related`."
-    options = parse_changes(args.set, getattr(load_system(args.name), "OPTIONS", {}))
+    known = getattr(load_system(args.name), "OPTIONS", {})
+    none = f"left out, because {args.name} has no options"
+    check_words(known or not args.set, "set", " ".join(args.set), none)
+    options = parse_changes(args.set, known)
 
     def show(line):
         print(line, file=sys.stderr, flush=True)
