@@ -18,13 +18,13 @@ def add_related(
 ) -> None:
     "Add `synthflaw related`."
     p = sub.add_parser("related", help="run a related system: other ways to use synthetic data")
-    which = f"which system: {', '.join(NAMES)}"
+    which = f"system to run: {', '.join(NAMES)}"
     p.add_argument("name", metavar="NAME", type=one_of(*NAMES), help=which)
-    out_option(p, "gets results.json, figure.png and index.html; finished seeds in it are kept")
-    option(p, "--quick", None, "the twin in seconds, whose numbers say nothing")
+    out_option(p, "folder for results.json, figure.png and index.html; finished seeds are kept")
+    option(p, "--quick", None, "run a small twin that takes seconds; its numbers say nothing")
     seeds = "number of seeds, at least 2 (default: 5, or 2 with --quick)"
     option(p, "--seeds", "N", seeds, PAIR_COUNT)
-    changes = "options of the system, e.g. engine=smollm for epic"
+    changes = "set options of the system, if it has any, e.g. engine=smollm for epic"
     option(p, "--set", "KEY=VALUE", changes, default=[], nargs="+")
 
 
