@@ -146,10 +146,11 @@ def _leave_model(out, result, tokenizer, done, adapter):
         shutil.move(out / "checkpoints" / "adapter", out / "adapter")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     write_json(out / "training.json", done)
-    losses = [h["loss"] for h in result.history] or [float("nan")]
+    losses = [h["loss"] for h in result.history]  # none in a run that is shorter than ten steps
+    loss = f"loss {losses[0]:.3f} → {losses[-1]:.3f}, " if losses else ""
     print(
         f"{done['steps']} steps, {done['tokens']:,} tokens ({done['labelled']:,} trained), "
-        f"loss {losses[0]:.3f} → {losses[-1]:.3f}, {done['tokens_per_second']:.0f} tokens/s: {out}"
+        f"{loss}{done['tokens_per_second']:.0f} tokens/s: {out}"
     )
 
 # %% ../../nbs/cli/00b_training.ipynb #47dc7e45

@@ -7,6 +7,7 @@ __all__ = ['DIFFERENT', 'PRINTING', 'TRACKED', 'AT_THE_END', 'shape', 'test_an_o
            'test_every_command_has_the_common_options_and_examples', 'ran', 'test_standard_output_is_the_object_alone',
            'test_quiet_says_nothing', 'test_version', 'Printing', 'folder', 'tracker',
            'test_a_tracker_prints_to_standard_error_and_gets_every_step',
+           'test_a_short_run_without_a_tracker_logs_no_points_and_says_no_loss',
            'test_a_tracker_of_repair_prints_to_standard_error',
            'test_a_tracker_that_prints_when_the_process_ends_leaves_the_object_alone',
            'test_a_file_of_options_is_checked_as_words_are', 'test_what_is_typed_wins_over_the_file',
@@ -152,6 +153,15 @@ def test_a_tracker_prints_to_standard_error_and_gets_every_step(command, folder,
     steps = len(Printing.points)
     assert 1 < steps < 10
     assert Printing.points == list(range(1, steps + 1))
+
+
+def test_a_short_run_without_a_tracker_logs_no_points_and_says_no_loss(folder):
+    words = f"pretrain --model DIR/model {TRACKED['pretrain']} --out DIR/quiet"
+    done = try_command(words, folder)
+    assert done.status == 0, done.errors
+    assert json.loads((folder / "quiet" / "training.json").read_text())["history"] == []
+    assert "tokens/s: DIR/quiet" in done.said
+    assert "loss" not in done.said
 
 
 def test_a_tracker_of_repair_prints_to_standard_error(folder, tracker, monkeypatch):
