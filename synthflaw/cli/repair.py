@@ -79,9 +79,10 @@ def _repair_options(p):
         "first to the last layer, or NAME=X,… for parts of the model (default: %(default)s)"
     )
     option(g, "--share", "X", share, _share, "0.7")
-    steps = "number of optimizer steps of restoring (default: 16; auto tries 64 as well)"
-    option(g, "--steps", "N", steps, COUNT)
-    rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 3e-4 as well)"
+    option(
+        g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 and 128 as well)", COUNT
+    )
+    rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 2e-4 as well)"
     option(g, "--restore-lr", "X", rate, POSITIVE)
     asked = "number of chat prompts in the panel that judges a repair (default: %(default)s)"
     option(g, "--n-prompts", "N", asked, whole(2), 56)
