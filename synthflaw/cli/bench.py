@@ -25,15 +25,16 @@ def add_bench(
     out = "folder for bench.json; finished measurements in it are kept"
     out_option(p, out)
     models = (
-        "smollm, random (the shape of SmolLM2-135M), tiny, a folder or a hub name "
+        "model to measure: smollm, random (the shape of SmolLM2-135M), tiny, a folder or a hub "
+        "name "
         "(default: %(default)s)"
     )
     option(p, "--model", "M", models, default="smollm")
-    rounds = "measurements of every arm, each in its own process (default: %(default)s)"
+    rounds = "number of measurements of every arm, each in its own process (default: %(default)s)"
     option(p, "--rounds", "N", rounds, COUNT, 2)
-    rows = "forget rows, and replay rows, of a step (default: %(default)s)"
+    rows = "number of forget rows and of replay rows in a step (default: %(default)s)"
     option(p, "--rows", "N", rows, COUNT, 8)
-    longest = "tokens of a row at most (default: %(default)s)"
+    longest = "maximum length of a row in tokens (default: %(default)s)"
     option(p, "--longest", "N", longest, whole(2), 256)
 
 # %% ../../nbs/cli/11_bench.ipynb #7cdf4da3

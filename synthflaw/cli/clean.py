@@ -29,27 +29,31 @@ def _treatment_options(p):
     "What is done to rows with a template."
     g = p.add_argument_group("treatment")
     option(g, "--strip", None, "cut the fixed parts out of the text")
-    rewrite = "write the content into several formats, by rule or with --engine"
+    rewrite = "write the content again in several formats, with the rewriter that --engine names"
     option(g, "--rewrite", None, rewrite)
-    cap = "at most N rows of each template, or (0.05) that share of all rows"
+    cap = "keep at most N rows of each template; below 1, e.g. 0.05, a share of all rows"
     option(g, "--cap", "N", cap, _number_or_share)
-    mask = "write mask.jsonl: text and spans to leave out of the loss, for `sft --mask`"
+    mask = "write mask.jsonl, with which `sft --mask` leaves the template out of the loss"
     option(g, "--mask", None, mask)
-    tokenizer = "with --mask: input_ids and labels too, of this model's tokenizer"
+    tokenizer = "with --mask: also write input_ids and labels, with this model's tokenizer"
     option(g, "--tokenizer", "M", tokenizer)
     alike = (
-        "share of word triples from which contents are alike; 0 keeps them (default: %(default)s)"
+        "drop a row whose content shares at least this part of its word triples with another's; "
+        "0 keeps all (default: %(default)s)"
     )
     option(g, "--dedup", "X", alike, SHARE, 0.95)
     option(g, "--language", "L", "drop rows in another language, e.g. en")
-    leakage = "evaluation prompts that must stay unseen: rows that share a run of words are dropped"
+    leakage = (
+        "evaluation prompts that must stay unseen; rows that share a run of words with one of them "
+        "are dropped"
+    )
     option(g, "--leakage", "SOURCE", leakage)
 
 
 def _engine_options(p):
     "Who rewrites."
     g = p.add_argument_group("engine")
-    who = "who rewrites: rules, local or endpoint (default: %(default)s)"
+    who = "what rewrites the rows: rules, a local model, or an endpoint (default: %(default)s)"
     option(g, "--engine", "E", who, default="rules", choices=["rules", "local", "endpoint"])
     names = "local: nano, smollm, a folder or a hub name; endpoint: the server's name of the model"
     option(g, "--model", "M", names)
@@ -62,23 +66,27 @@ def add_clean(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw clean`."
-    meaning = "make better data of rows with a template: strip, rewrite, cap, deduplicate or mask"
+    meaning = "strip, rewrite, cap, deduplicate or mask rows that follow a template"
     p = sub.add_parser("clean", help=meaning)
-    option(p, "--data", "SOURCE", f"the rows: {SOURCE}", required=True)
-    option(p, "--natural", "SOURCE", "natural text to diagnose the rows against, before and after")
-    selection = "spans of the template, as `synthflaw diagnose` writes them, instead of --natural"
+    option(p, "--data", "SOURCE", f"rows to clean: {SOURCE}", required=True)
+    natural = "natural text that the rows are compared with, before and after"
+    option(p, "--natural", "SOURCE", natural)
+    selection = "instead of --natural, spans of the template as `synthflaw diagnose` writes them"
     option(p, "--selection", "FILE", selection)
-    out = "gets rows.jsonl, removed.jsonl, mask.jsonl, diff.html, clean.json and both diagnoses"
+    out = (
+        "folder for rows.jsonl, removed.jsonl, mask.jsonl, diff.html, clean.json and both diagnoses"
+    )
     out_option(p, out)
     column_options(p)
     _treatment_options(p)
     _engine_options(p)
-    option(p, "--sample", "N", "texts a side that are mined (default: %(default)s)", COUNT, 2000)
+    mined = "number of texts from each side searched for templates (default: %(default)s)"
+    option(p, "--sample", "N", mined, COUNT, 2000)
     option(p, "--limit", "N", "read at most N rows (default: all)", COUNT)
-    level = "error rate over all findings of a diagnosis (default: %(default)s)"
+    level = "error rate that all findings of a diagnosis together keep (default: %(default)s)"
     option(p, "--level", "Q", level, LEVEL, 0.05)
-    seed_option(p, "of samples, formats and permutations")
-    option(p, "--threads", "N", "threads (default: %(default)s)", THREADS, 1)
+    seed_option(p, "samples, formats and permutations")
+    option(p, "--threads", "N", "number of CPU threads (default: %(default)s)", THREADS, 1)
 
 # %% ../../nbs/cli/13_clean.ipynb #aadb4f0f
 def read_rows(

@@ -17,14 +17,16 @@ def add_compare(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw compare`."
-    meaning = "compare two logged runs (lm-eval --log_samples, or evaluate): paired tests, habits"
+    meaning = "compare two runs (of lm-eval --log_samples, or of evaluate) with paired tests"
     p = sub.add_parser("compare", help=meaning)
     runs = "folder of a run: results_*.json with samples_*.jsonl, or evaluation.json"
     p.add_argument("a", metavar="A", help=f"{runs}; FOLDER:MODEL where it has several models")
     p.add_argument("b", metavar="B", help="the run that is compared with it")
-    phrases = "phrases of a pattern whose rate is counted in the answers; … is a gap"
+    phrases = "phrases of a pattern to count in the answers; … stands for any words between"
     option(p, "--phrases", "P", phrases, default=[], nargs="+")
-    level = "error rate over all tasks, and over all habits (default: %(default)s)"
+    level = (
+        "error rate that all tasks together keep, and all habits together (default: %(default)s)"
+    )
     option(p, "--level", "Q", level, LEVEL, 0.05)
     option(p, "--out", "DIR", "folder for comparison.json and table.md (default: none)", Path)
 

@@ -29,32 +29,34 @@ def add_diagnose(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw diagnose`."
-    meaning = "what is wrong with synthetic text, and what a model has picked up of it"
+    meaning = "find what is wrong with synthetic text, and what a model has picked up of it"
     p = sub.add_parser("diagnose", help=meaning)
     option(p, "--natural", "SOURCE", f"natural text: {SOURCE}", required=True)
-    rows = "synthetic text, pairs or conversations; the same kinds of SOURCE"
+    rows = "synthetic texts, pairs or conversations; takes the same kinds of SOURCE"
     option(p, "--synthetic", "SOURCE", rows, required=True)
     column_options(p)
-    option(p, "--model", "M", f"a model that may have been trained on it: {MODEL}")
-    option(p, "--reference", "R", "the model before, with the same tokenizer")
+    option(p, "--model", "M", f"a model that may have learned from the synthetic text: {MODEL}")
+    before = "the model before it learned from that text; it must have the same tokenizer"
+    option(p, "--reference", "R", before)
     gate = (
-        "exit with status 1 if a number is above X: score (nats per token), pattern_rate, "
-        "coverage, auc, js (bits), findings"
+        "exit with status 1 if a measure is above X: score (nats per token), pattern_rate, "
+        "coverage, auc, js (bits) or findings (their number)"
     )
     option(p, "--fail-on", "NAME=X", gate, default=[], nargs="+")
     out = "folder for diagnosis.json, selection.jsonl, report.html and figures"
     out_option(p, out)
     sample = (
-        "texts a side that are mined and compared; counts are exact over all (default: %(default)s)"
+        "number of texts from each side that are searched for templates and compared; counts "
+        "always cover all texts (default: %(default)s)"
     )
     option(p, "--sample", "N", sample, COUNT, 2000)
-    option(p, "--limit", "N", "read at most N texts a side (default: all)", COUNT)
-    level = "error rate over all findings (default: %(default)s)"
+    option(p, "--limit", "N", "read at most N texts from each side (default: all)", COUNT)
+    level = "error rate that all findings together keep (default: %(default)s)"
     option(p, "--level", "Q", level, LEVEL, 0.05)
-    seed_option(p, "of samples and permutations")
+    seed_option(p, "samples and permutations")
     fold_options(p)
     dtypes = ("auto", "float32", "bfloat16", "float16")
-    machine_options(p, "of the model's weights (default: %(default)s)", dtypes)
+    machine_options(p, "data type of the model's weights (default: %(default)s)", dtypes)
 
 # %% ../../nbs/cli/04_diagnose.ipynb #f795fe56
 def _limits(pairs, has_model):

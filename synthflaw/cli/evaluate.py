@@ -27,7 +27,7 @@ def _judge_options(p):
     "Who judges, if anybody does."
     g = p.add_argument_group("a judge")
     judge = (
-        "a server's model that compares every model with the first, in both orders, or that "
+        "model of a server that compares every model with the first, in both orders, or that "
         "judges FollowBench's steps (needs --base-url, or the client's default)"
     )
     option(g, "--judge", "M", judge)
@@ -45,13 +45,13 @@ def _suite(word: str) -> str:
 def _suite_options(p):
     "What is asked, and of what."
     suites = (
-        "among instructions levels abilities humaneval lm_eval:TASK (default: instructions); "
-        "humaneval runs programs that the model wrote, in a sandbox, and is refused without one"
+        "what to measure: instructions, levels, abilities, humaneval or lm_eval:TASK (default: "
+        "instructions); humaneval runs programs that the model wrote, and only in a sandbox"
     )
     option(p, "--suite", "S", suites, _suite, ["instructions"], nargs="+")
     prompts = (
-        "a .jsonl file of your own, or IFEval's, or FollowBench's folder of *_constraints.json, "
-        "instead of the generated prompts"
+        "prompts to use instead of the generated ones: a .jsonl file of yours, IFEval's file, or "
+        "FollowBench's folder of *_constraints.json"
     )
     option(p, "--prompts", "FILE", prompts, Path)
     checkers = (
@@ -61,30 +61,33 @@ def _suite_options(p):
     option(p, "--checkers", "FILE", checkers, Path)
     held = f"held-out natural text for abilities: {SOURCE}"
     option(p, "--natural", "SOURCE", held, default="embedded")
-    phrases = "phrases of a pattern to count and highlight; … is a gap"
+    phrases = "phrases of a pattern to count and highlight; … stands for any words between"
     option(p, "--phrases", "P", phrases, default=[], nargs="+")
     tasks = "folder with lm-eval tasks of your own; their YAML may run Python that lies beside it"
     option(p, "--include", "DIR", tasks, Path)
-    option(p, "--n", "N", "prompts, documents or problems (default: %(default)s)", whole(2), 300)
+    number = "number of prompts, documents or problems (default: %(default)s)"
+    option(p, "--n", "N", number, whole(2), 300)
 
 # %% ../../nbs/cli/10_evaluate.ipynb #9e1c3e01
 def add_evaluate(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw evaluate`."
-    meaning = "instruction following and abilities of one or more models, with intervals; resumable"
+    meaning = "measure instruction following and abilities of models, with intervals; resumable"
     e = sub.add_parser("evaluate", help=meaning)
-    names = "nano, nano:N, smollm, folders or hub names"
+    names = "models to evaluate: nano, nano:N, smollm, folders or hub names"
     option(e, "--model", "M", names, nargs="+", required=True)
     _suite_options(e)
-    limit = "limit of each answer, in tokens (default: %(default)s)"
+    limit = "maximum length of an answer in tokens (default: %(default)s)"
     option(e, "--max-new-tokens", "N", limit, COUNT, 96)
-    option(e, "--batch-size", "N", "prompts at once (default: %(default)s)", COUNT, 50)
-    out_option(e, "folder of the results; answers found there are used again")
+    together = "number of prompts answered at once (default: %(default)s)"
+    option(e, "--batch-size", "N", together, COUNT, 50)
+    out_option(e, "folder for the results; answers found there are used again")
     _judge_options(e)
-    seed_option(e, "of the prompts")
+    seed_option(e, "the prompts")
     dtypes = ("auto", "float32", "bfloat16", "float16")
-    machine_options(e, "of the weights (default: bfloat16 on a GPU that has it)", dtypes)
+    dtype = "data type of the weights; auto is bfloat16 on a GPU that has it (default: %(default)s)"
+    machine_options(e, dtype, dtypes)
 
 # %% ../../nbs/cli/10_evaluate.ipynb #97df4707
 def _judge(args):

@@ -19,13 +19,15 @@ def fold_options(
     "How more text than one process reads is divided."
     g = parser.add_argument_group(
         "many files",
-        "Each file of a source is read by a task of its own. Results stay in DIR/parts, and what "
-        "is done is not repeated when the command is given again.",
+        "Each file of a source is read by a task of its own. Results stay in DIR/parts, and a file "
+        "that is done is not read again when you repeat the command.",
     )
-    engine = "what runs the tasks (default: one pass of this process)"
+    engine = "what runs the tasks (default: this process reads all files in one pass)"
     option(g, "--engine", "E", engine, choices=("processes", "ray"), dest="fold")
-    option(g, "--jobs", "N", "processes at once (default: %(default)s)", COUNT, 1)
-    option(g, "--address", "A", "of a Ray cluster, or auto (default: one on this machine)")
+    jobs = "number of processes that run at once (default: %(default)s)"
+    option(g, "--jobs", "N", jobs, COUNT, 1)
+    address = "address of a Ray cluster, or auto (default: start Ray on this machine)"
+    option(g, "--address", "A", address)
 
 
 def check_folding(

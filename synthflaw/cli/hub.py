@@ -36,9 +36,12 @@ def hub_options(
         return
     g = p.add_argument_group("hub")
     what = "model" if name in MODELS else "data set"
-    where = f"upload the {what} and its card to the hub of $HF_ENDPOINT, as private if it is new"
-    option(g, "--push-to-hub", "NAME", f"{where}, under OWNER/NAME or NAME")
-    licence = "licence for the card, as the hub names it, e.g. apache-2.0 (default: the base's)"
+    where = (
+        f"upload the {what} and its card as OWNER/NAME or NAME to the Hugging Face hub, or to the "
+        "hub that $HF_ENDPOINT names; a new repository is private"
+    )
+    option(g, "--push-to-hub", "NAME", where)
+    licence = "licence in the card, e.g. apache-2.0 (default: that of the base model)"
     option(g, "--license", "ID", licence)
 
 # %% ../../nbs/cli/13d_hub.ipynb #91c3e26e

@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/cli/07_instructions.ipynb #82439199
 from synthflaw.cli.options import (
+    MODEL,
     SOURCE,
     machine_options,
     option,
@@ -28,20 +29,25 @@ def add_instructions(
         "instruction; resumable"
     )
     s = sub.add_parser("instructions", help=meaning)
-    option(s, "--model", "M", "who answers (default: %(default)s)", default="smollm")
-    out = "folder for rows.jsonl, card.json and all answers; a stopped run found there goes on"
+    who = f"model that writes the answers: {MODEL} (default: %(default)s)"
+    option(s, "--model", "M", who, default="smollm")
+    out = "folder for rows.jsonl, card.json and all answers; a stopped run found there continues"
     out_option(s, out)
-    everyday = "prompts about everyday topics (default: %(default)s)"
+    everyday = "number of prompts about everyday topics (default: %(default)s)"
     option(s, "--everyday", "N", everyday, AMOUNT, 640)
-    option(s, "--about", "N", "prompts about documents (default: %(default)s)", AMOUNT, 160)
-    docs = f"documents to ask about ({SOURCE}); of embedded, the SFT pool"
+    about = "number of prompts about documents (default: %(default)s)"
+    option(s, "--about", "N", about, AMOUNT, 160)
+    docs = f"documents to ask about: {SOURCE}; embedded stands for its SFT pool here"
     option(s, "--source", "SOURCE", docs, default="embedded")
-    option(s, "--attempts", "N", "answers to a prompt at most (default: %(default)s)", COUNT, 2)
-    option(s, "--batch-size", "N", "prompts at once (default: %(default)s)", COUNT, 32)
-    limit = "longest answer, in tokens (default: %(default)s)"
+    attempts = "maximum number of answers sampled for each prompt (default: %(default)s)"
+    option(s, "--attempts", "N", attempts, COUNT, 2)
+    together = "number of prompts answered at once (default: %(default)s)"
+    option(s, "--batch-size", "N", together, COUNT, 32)
+    limit = "maximum length of an answer in tokens (default: %(default)s)"
     option(s, "--max-new-tokens", "N", limit, COUNT, 64)
-    seed_option(s, "decides prompts and sampling", default=5)
-    machine_options(s, "of the model (default: bfloat16 where it is fast)")
+    seed_option(s, "prompts and sampling", default=5)
+    dtype = "data type of the model; auto is bfloat16 where that is fast (default: %(default)s)"
+    machine_options(s, dtype)
 
 # %% ../../nbs/cli/07_instructions.ipynb #19f3647d
 _DECIDE = ("model", "everyday", "about", "source", "attempts", "max_new_tokens", "seed")

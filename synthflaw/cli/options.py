@@ -7,8 +7,11 @@ __all__ = []
 
 # %% ../../nbs/cli/00_options.ipynb #ff454391
 import argparse
+import atexit
+import contextlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,28 +53,33 @@ SOURCE = (
     "an address for fsspec (s3://BUCKET/FOLDER), or hub:NAME[:SPLIT]"
 )
 MODEL = "nano, smollm, a folder, or a hub name"
-OF_TRAINING = "of the multiplications in training (default: bfloat16 where the processor has it)"
+OF_TRAINING = (
+    "data type of the multiplications in training; auto is bfloat16 where the processor has it "
+    "(default: %(default)s)"
+)
 
 
 def machine_options(
     parser,  # of a command
-    dtype: str,  # what the data type is of
+    dtype: str,  # help of the data type
     dtypes: tuple = ("auto", "float32", "bfloat16"),  # those that are allowed
-    threads: str = "threads (default: %(default)s)",  # help
+    threads: str = "number of CPU threads (default: %(default)s)",  # help
 ) -> None:
     "Device, data type and threads."
-    option(parser, "--device", "D", "auto, cpu, cuda, cuda:N or mps", device_word, "auto")
+    where = "where the model runs: auto, cpu, cuda, cuda:N or mps (default: %(default)s)"
+    option(parser, "--device", "D", where, device_word, "auto")
     option(parser, "--dtype", "T", dtype, default="auto", choices=dtypes)
     option(parser, "--threads", "N", threads, THREADS, 1)
 
 
 def seed_option(
     parser,  # of a command
-    decides: str,  # what the seed decides
+    decides: str,  # such as "the order of the texts"
     default: int = 0,  # if it is not given
 ) -> None:
     "The seed of a command."
-    option(parser, "--seed", "S", f"{decides} (default: %(default)s)", SEED, default)
+    meaning = f"random seed, which decides {decides} (default: %(default)s)"
+    option(parser, "--seed", "S", meaning, SEED, default)
 
 
 _TRACKERS = ("none", "trackio", "wandb", "tensorboard", "mlflow", "comet_ml", "clearml", "swanlab")
@@ -81,7 +89,10 @@ def report_option(
     parser,  # of a command that trains
 ) -> None:
     "Where a training reports while it runs."
-    live = "report live to a tracker that is installed (default: %(default)s)"
+    live = (
+        "tracker that gets the loss while the model trains; it must be installed (default: "
+        "%(default)s)"
+    )
     option(parser, "--report-to", "NAME", live, default="none", choices=_TRACKERS)
 
 
@@ -101,6 +112,29 @@ def out_option(
 ) -> None:
     "The folder of a command."
     option(parser, "--out", "DIR", gets, Path, required=True)
+
+# %% ../../nbs/cli/00_options.ipynb #31207be2
+def _print_to(stream) -> None:
+    "Let what is printed from now on go to a stream."
+    with contextlib.suppress(OSError, ValueError):  # nobody reads on
+        sys.stdout.flush()
+    sys.stdout = stream
+
+
+@contextlib.contextmanager
+def tracked(
+    args,  # parsed options with `report_to`
+) -> Iterator[None]:
+    "While this lasts, and again when the process ends, a tracker prints to standard error."
+    if args.report_to == "none":
+        yield
+        return
+    aside = sys.stderr
+    try:
+        with contextlib.redirect_stdout(aside):
+            yield
+    finally:
+        atexit.register(_print_to, aside)  # runs before what the tracker has registered
 
 # %% ../../nbs/cli/00_options.ipynb #d6a969d8
 def parse_changes(

@@ -14,17 +14,23 @@ def add_plan(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw plan`."
-    p = sub.add_parser("plan", help="memory, step time, hours and price of a recipe on a cluster")
-    recipe = "recipe: paper (default: %(default)s)"
+    p = sub.add_parser("plan", help="estimate memory, time and price of a recipe on a cluster")
+    recipe = "recipe to plan; only paper is known (default: %(default)s)"
     option(p, "--preset", "PRESET", recipe, one_of("paper"), "paper")
-    option(p, "--gpus", "N", "cards that train together (default: %(default)s)", COUNT, 64)
-    option(p, "--gpu", "CARD", "a100, h100, h200 or b200 (default: %(default)s)", default="h100")
-    rows = "rows that go through a card at once (default: %(default)s)"
+    gpus = "number of GPUs that train together (default: %(default)s)"
+    option(p, "--gpus", "N", gpus, COUNT, 64)
+    kind = "kind of GPU: a100, h100, h200 or b200 (default: %(default)s)"
+    option(p, "--gpu", "CARD", kind, default="h100")
+    rows = "number of rows that a GPU processes at once (default: %(default)s)"
     option(p, "--rows", "N", rows, COUNT, 2)
-    option(p, "--price", "X", "of one card for one hour, in any currency", POSITIVE)
-    reach = "share of the card's peak that a large multiplication reaches (default: 0.7, assumed)"
+    price = "price of one GPU for one hour, in any currency (default: no price is given)"
+    option(p, "--price", "X", price, POSITIVE)
+    reach = (
+        "share of the GPU's peak speed that a large matrix multiplication reaches, 0.05 to 1 "
+        "(default: 0.7, which is assumed)"
+    )
     option(p, "--reach", "SHARE", reach, real(0.05, 1.0))
-    network = "GB a second that a card sends to other nodes (default: 50, one 400 Gbit/s adapter)"
+    network = "gigabytes a second that a GPU sends to other nodes (default: 50, 400 Gbit/s)"
     option(p, "--network", "GB", network, POSITIVE)
 
 

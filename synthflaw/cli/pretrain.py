@@ -27,24 +27,29 @@ def add_pretrain(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw pretrain`."
-    meaning = (
-        "train a model further on a mixture of sources, or a nano model from nothing; resumable"
-    )
+    meaning = "train a model further on a mixture of sources, or train a new nano model; resumable"
     t = sub.add_parser("pretrain", help=meaning)
-    option(t, "--model", "M", f"{MODEL}; a nano model from nothing if absent")
+    further = f"model to train further: {MODEL} (default: a new nano model with random weights)"
+    option(t, "--model", "M", further)
     mixture = (
         "sources and their shares of the tokens, e.g. natural=embedded:0.98 synthetic=qa.jsonl:0.02"
     )
     option(t, "--mix", "NAME=SOURCE:SHARE", mixture, default=[], nargs="+")
     spans = (
-        "leave these spans out of the loss: selection.jsonl of `diagnose`, mask.jsonl of `clean`"
+        "file of spans to leave out of the loss: selection.jsonl from `diagnose`, or mask.jsonl "
+        "from `clean`"
     )
     option(t, "--mask", "FILE", spans)
-    out_option(t, "folder of the model; a stopped run found there goes on")
-    seed_option(t, "decides weights and order")
-    option(t, "--tokens", "N", "budget in tokens (default: %(default)s)", COUNT, 20_480_000)
-    option(t, "--source", "SOURCE", f"documents without --model: {SOURCE}", default="embedded")
-    threads = "threads of each process; part of what is reproduced (default: %(default)s)"
+    out_option(t, "folder for the model; a stopped run found there continues")
+    seed_option(t, "the weights of a new model and the order of the texts")
+    budget = "number of tokens to train on (default: %(default)s)"
+    option(t, "--tokens", "N", budget, COUNT, 20_480_000)
+    docs = f"documents that a new model, without --model, is trained on: {SOURCE}"
+    option(t, "--source", "SOURCE", docs, default="embedded")
+    threads = (
+        "number of CPU threads of each process; results are reproduced with the same number "
+        "(default: %(default)s)"
+    )
     machine_options(t, OF_TRAINING, threads=threads)
     train_options(t)
 

@@ -10,7 +10,7 @@ import sys
 
 from .options import option, out_option, parse_changes
 from ..related.frame import NAMES, load_system, run_system
-from ..words import PAIR_COUNT, one_of
+from ..words import PAIR_COUNT, check_words, one_of
 
 # %% ../../nbs/cli/12b_related.ipynb #12df047d
 def add_related(
@@ -18,13 +18,13 @@ def add_related(
 ) -> None:
     "Add `synthflaw related`."
     p = sub.add_parser("related", help="run a related system: other ways to use synthetic data")
-    which = f"which system: {', '.join(NAMES)}"
+    which = f"system to run: {', '.join(NAMES)}"
     p.add_argument("name", metavar="NAME", type=one_of(*NAMES), help=which)
-    out_option(p, "gets results.json, figure.png and index.html; finished seeds in it are kept")
-    option(p, "--quick", None, "the twin in seconds, whose numbers say nothing")
+    out_option(p, "folder for results.json, figure.png and index.html; finished seeds are kept")
+    option(p, "--quick", None, "run a small twin that takes seconds; its numbers say nothing")
     seeds = "number of seeds, at least 2 (default: 5, or 2 with --quick)"
     option(p, "--seeds", "N", seeds, PAIR_COUNT)
-    changes = "options of the system, e.g. engine=smollm for epic"
+    changes = "set options of the system, if it has any, e.g. engine=smollm for epic"
     option(p, "--set", "KEY=VALUE", changes, default=[], nargs="+")
 
 
@@ -32,7 +32,10 @@ def run_related(
     args,  # parsed options of `related`
 ) -> int:  # 0
     "`synthflaw related`."
-    options = parse_changes(args.set, getattr(load_system(args.name), "OPTIONS", {}))
+    known = getattr(load_system(args.name), "OPTIONS", {})
+    none = f"left out, because {args.name} has no options"
+    check_words(known or not args.set, "set", " ".join(args.set), none)
+    options = parse_changes(args.set, known)
 
     def show(line):
         print(line, file=sys.stderr, flush=True)

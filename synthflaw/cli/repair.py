@@ -17,6 +17,7 @@ from synthflaw.cli.options import (
     out_option,
     report_option,
     seed_option,
+    tracked,
 )
 from .progress import Bar
 from synthflaw.cli.sources import (
@@ -64,30 +65,39 @@ def _share(word: str) -> str:
 def _repair_options(p):
     "What is tried, and with what."
     g = p.add_argument_group("repair")
-    names = "auto, or one of rollback, interpolate, residual, negate, sft, restore, ftpo, dpo, "
-    names += "teach, forget, iterate, unlearn (default: %(default)s)"
+    names = "method: auto, rollback, interpolate, residual, negate, sft, restore, ftpo, dpo, "
+    names += "teach, forget, iterate or unlearn (default: %(default)s)"
     option(g, "--method", "NAME", names, one_of(*_METHODS), "auto")
     option(g, "--auto", None, "the same as --method auto")
-    rows = "rows for SFT: a file, `shipped` for sixty of the package's, or `own` for the model's"
+    rows = (
+        "rows for SFT: a file, shipped (sixty rows that come with the package), or own (rows that "
+        "the model writes)"
+    )
     option(g, "--sft", "SOURCE", rows)
-    share = "of the way back: a number, FIRST..LAST layer, or NAME=X,… (default: %(default)s)"
+    share = (
+        "how far to go back to the reference, from 0 to 1: one number, FIRST..LAST to go from the "
+        "first to the last layer, or NAME=X,… for parts of the model (default: %(default)s)"
+    )
     option(g, "--share", "X", share, _share, "0.7")
     option(
         g, "--steps", "N", "steps of restoring (default: 16; auto tries 64 and 128 as well)", COUNT
     )
     rate = "learning rate of restoring and of SFT (default: 1e-4; auto tries 2e-4 as well)"
     option(g, "--restore-lr", "X", rate, POSITIVE)
-    asked = "chat prompts of the panel (default: %(default)s)"
+    asked = "number of chat prompts in the panel that judges a repair (default: %(default)s)"
     option(g, "--n-prompts", "N", asked, whole(2), 56)
-    more = "copies of each row to forget, in other surroundings (default: %(default)s)"
+    more = "number of copies of each forget row in other contexts (default: %(default)s)"
     option(g, "--diversify", "N", more, AMOUNT, 0)
-    option(g, "--rounds", "N", "rounds of iterate, at most (default: %(default)s)", COUNT, 3)
+    rounds = "maximum number of rounds of the method iterate (default: %(default)s)"
+    option(g, "--rounds", "N", rounds, COUNT, 3)
     part = p.add_argument_group("what is trained")
-    lora = "train low-rank adapters, merged at the end (default: all weights)"
+    lora = (
+        "train low-rank adapters of rank R and merge them at the end (default: train all weights)"
+    )
     option(part, "--lora", "R", lora, AMOUNT, 0)
-    layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
+    layers = "train only the layers with these numbers, e.g. 8 9 10 (default: all)"
     option(part, "--layers", "N", layers, AMOUNT, [], nargs="+")
-    four = "the model in 4 bits, through bitsandbytes on a GPU; needs --lora and a --method"
+    four = "load the model in 4 bits with bitsandbytes, on a GPU; needs --lora and a --method"
     option(part, "--four-bit", None, four)
 
 # %% ../../nbs/cli/09_repair.ipynb #ed00550c
@@ -98,31 +108,36 @@ def _unlearn_options(p):
         g,
         "--objective",
         "NAME",
-        "forgetting term (default: %(default)s)",
+        "loss that forgets (default: %(default)s)",
         one_of(*OBJECTIVE_NAMES),
         "bounded",
     )
     which = ["all", "completion", "format"]
-    tokens = "which tokens to forget (default: %(default)s)"
+    tokens = (
+        "tokens to forget: all, those of the completion, or those of the format (default: "
+        "%(default)s)"
+    )
     option(g, "--forget-on", "WHICH", tokens, default="format", choices=which)
-    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", WEIGHT, 0.3)
-    budget = "budget, forget and replay together (default: %(default)s)"
+    forget = "weight of the loss that forgets (default: %(default)s)"
+    option(g, "--w-forget", "W", forget, WEIGHT, 0.3)
+    budget = "number of tokens to read, forget and replay text together (default: %(default)s)"
     option(g, "--tokens", "N", budget, COUNT, 65_536)
     option(g, "--lr", "X", "learning rate (default: %(default)s)", POSITIVE, 5e-5)
-    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", whole(2), 256)
+    length = "length of a row in tokens (default: %(default)s)"
+    option(g, "--seq-len", "N", length, whole(2), 256)
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f202
 def add_repair(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw repair`."
-    meaning = "diagnose a model, repair what was found, let a panel decide: one report"
+    meaning = "diagnose a model, repair it, let a panel decide, and write one report"
     p = sub.add_parser("repair", help=meaning)
-    option(p, "--model", "M", f"the model: {MODEL}", required=True)
+    option(p, "--model", "M", f"model to repair: {MODEL}", required=True)
     option(p, "--natural", "SOURCE", f"natural text: {SOURCE}", required=True)
-    taught = "the text that taught the format; the same kinds of SOURCE"
+    taught = "the text that taught the format; takes the same kinds of SOURCE"
     option(p, "--synthetic", "SOURCE", taught, required=True)
-    before = "the model before it learned the format, with the same tokenizer"
+    before = "the model before it learned the format; it must have the same tokenizer"
     option(p, "--reference", "R", before)
     other = "a model of any size with the same tokenizer and without the habit (method teach)"
     option(p, "--teacher", "M", other)
@@ -134,11 +149,15 @@ def add_repair(
     _repair_options(p)
     _unlearn_options(p)
     report_option(p)
-    mined = "texts a side that the diagnosis mines (default: %(default)s)"
+    mined = (
+        "number of texts from each side that the diagnosis searches for templates (default: "
+        "%(default)s)"
+    )
     option(p, "--sample", "N", mined, COUNT, 2000)
-    option(p, "--limit", "N", "read at most N texts a side (default: all)", COUNT)
-    seed_option(p, "of samples and order")
-    machine_options(p, "of the multiplications, and of the model that is diagnosed")
+    option(p, "--limit", "N", "read at most N texts from each side (default: all)", COUNT)
+    seed_option(p, "samples and the order of rows")
+    dtype = "data type of multiplications and of the diagnosed model (default: %(default)s)"
+    machine_options(p, dtype)
 
 # %% ../../nbs/cli/09_repair.ipynb #80e36d42
 def _repair_settings(args):
@@ -297,7 +316,8 @@ def run_repair(
         how |= _beside(args, tokenizer)
         rows = _repair_rows(args, tokenizer)
         try:
-            done = repair(model, tokenizer, *rows, settings, **how)
+            with tracked(args):
+                done = repair(model, tokenizer, *rows, settings, **how)
         except Diverged as e:
             print(e)
             return 1

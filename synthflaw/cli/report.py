@@ -16,9 +16,9 @@ def add_report(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw report`."
-    meaning = "recompute results and report of a run folder from its answers"
+    meaning = "recompute the results and the report of a study from its stored answers"
     r = sub.add_parser("report", help=meaning)
-    r.add_argument("out", type=Path, metavar="DIR", help="a finished run folder")
+    r.add_argument("out", type=Path, metavar="DIR", help="folder of a finished study")
 
 # %% ../../nbs/cli/02_report.ipynb #2adc09af
 def _study_config(folder: Path) -> dict:

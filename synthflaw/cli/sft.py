@@ -28,23 +28,26 @@ def add_sft(
     "Add `synthflaw sft`."
     meaning = "fine-tune a model on instructions, conversations or texts; resumable"
     s = sub.add_parser("sft", help=meaning)
-    option(s, "--model", "M", MODEL, required=True)
+    option(s, "--model", "M", f"model to fine-tune: {MODEL}", required=True)
     rows = (
-        "pairs, conversations or texts: instructions (shipped), a path (.jsonl[.gz] .json .csv "
-        ".tsv .parquet .txt .md, file or folder), or hub:NAME[:SPLIT]"
+        "pairs, conversations or texts to train on: instructions (these come with the package), a "
+        "path (.jsonl[.gz] .json .csv .tsv .parquet .txt .md, file or folder), or "
+        "hub:NAME[:SPLIT]"
     )
     option(s, "--data", "SOURCE", rows, required=True)
     column_options(s)
-    out_option(s, "folder of the model; a stopped run found there goes on")
-    option(s, "--epochs", "X", "passes over the rows (default: %(default)s)", POSITIVE, 1.0)
+    out_option(s, "folder for the model; a stopped run found there continues")
+    passes = "number of passes over the rows (default: %(default)s)"
+    option(s, "--epochs", "X", passes, POSITIVE, 1.0)
     spans = (
-        "leave these spans out of the loss: selection.jsonl of `diagnose`, mask.jsonl of `clean`"
+        "file of spans to leave out of the loss: selection.jsonl from `diagnose`, or mask.jsonl "
+        "from `clean`"
     )
     option(s, "--mask", "FILE", spans)
-    mask = "show in colour which tokens of a row are trained, and stop"
+    mask = "show in colour which tokens of row number ROW are trained, and stop (default: row 0)"
     option(s, "--show-mask", "ROW", mask, AMOUNT, nargs="?", const=0)
-    seed_option(s, "order of the rows")
-    threads = "threads of each process (default: %(default)s)"
+    seed_option(s, "the order of the rows")
+    threads = "number of CPU threads of each process (default: %(default)s)"
     machine_options(s, OF_TRAINING, threads=threads)
     train_options(s)
 

@@ -93,14 +93,14 @@ def finish_parser(
     "Give a command the options that all have, and the end of its help."
     g = p.add_argument_group("of every command")
     file = (
-        "options from a YAML file, one `name: value` a line; those given here win, "
-        "and --no-NAME takes a switch back"
+        "read options from a YAML file with one `name: value` on each line; an option of the "
+        "command line wins over the file, and --no-NAME turns a switch off"
     )
     option(g, "--config", "FILE", file, Path)
     as_json = "print status and result as one JSON object; all prose goes to standard error"
     option(g, "--json", None, as_json)
-    option(g, "--quiet", None, "no progress and no prose; prints only the folder of the results")
-    option(g, "--debug", None, "show the traceback of a failure")
+    option(g, "--quiet", None, "print nothing but the folder of the results")
+    option(g, "--debug", None, "show the traceback when a command fails")
     p.description, p.epilog = about, _help_ends(name)
     p.formatter_class = _Help
 

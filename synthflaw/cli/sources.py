@@ -21,14 +21,16 @@ def column_options(
     "Which columns hold the text, where that is not to be recognised."
     g = parser.add_argument_group(
         "columns",
-        "Recognised without these: text; prompt and completion; instruction (and input) and output "
-        "or response; question and answer; problem and solution; query and response; messages; "
-        "conversations; chosen. Named columns are taken from every source of the command that "
-        "has them; the others are recognised, and a note says so.",
+        "Usual columns are recognised without these options: text; prompt and completion; "
+        "instruction (and input) and output or response; question and answer; problem and "
+        "solution; query and response; messages; conversations; chosen. A column named here is "
+        "taken from every source of the command that has it. Columns of the other sources are "
+        "recognised, and a note says so.",
     )
-    g.add_argument("--column", metavar="NAME", help="column of texts, or of conversations")
-    g.add_argument("--prompt-column", metavar="NAME", help="column of the prompts of pairs")
-    g.add_argument("--completion-column", metavar="NAME", help="column of their completions")
+    g.add_argument("--column", metavar="NAME", help="column with texts or conversations")
+    g.add_argument("--prompt-column", metavar="NAME", help="column with the prompts of pairs")
+    completions = "column with the completions of pairs"
+    g.add_argument("--completion-column", metavar="NAME", help=completions)
 
 
 def say_once() -> Callable:

@@ -32,9 +32,9 @@ def add_study(
         "of the paper's own recipe)"
     )
     option(s, "--preset", "PRESET", presets, one_of(*_PRESETS), "nano")
-    seeds = "training seeds; several give intervals over seeds"
+    seeds = "training seeds; several of them give intervals over seeds (default: 0)"
     option(s, "--seeds", "S", seeds, SEED, [0], nargs="+")
-    out = "run folder; a stopped run found there goes on (default: %(default)s)"
+    out = "folder for the run; a stopped run found there continues (default: %(default)s)"
     option(s, "--out", "DIR", out, Path, Path("runs/nano"))
     option(s, "--source", "SOURCE", f"documents to use: {SOURCE}")
     scratch = (
@@ -42,19 +42,23 @@ def add_study(
         "(about an hour each on one core)"
     )
     option(s, "--from-scratch", None, scratch)
-    jobs = "processes (default: one a core, at most 8); does not change results"
+    jobs = "number of processes; results are the same (default: one for each core, at most 8)"
     option(s, "--jobs", "N", jobs, COUNT)
     against = (
-        "compare with a recorded run: five (of nano), smollm, or a results.json; the same seed "
-        "must give the same values, a new one values inside the 95%% prediction interval"
+        "compare the results with a recorded run: five (of nano), smollm, or a results.json; a "
+        "seed of the record must give the same values, and a new seed must give values inside "
+        "the 95%% prediction interval"
     )
     option(s, "--against", "RECORD", against)
     changes = "change fields of the preset, e.g. --set arm_tokens=200000 w_forget=0.1"
     option(s, "--set", "FIELD=VALUE", changes, default=[], nargs="+")
-    cpu = "models of a million parameters are trained on the CPU"
+    cpu = "a study trains its small models on the CPU"
     option(s, "--device", "D", cpu, default="cpu", choices=["cpu"])
     option(s, "--dtype", "T", OF_TRAINING, default="auto", choices=["auto", "float32", "bfloat16"])
-    threads = "threads of each process; part of what is reproduced (default: %(default)s)"
+    threads = (
+        "number of CPU threads of each process; results are reproduced with the same number "
+        "(default: %(default)s)"
+    )
     option(s, "--threads", "N", threads, THREADS, 1)
 
 # %% ../../nbs/cli/01_study.ipynb #d68415d9

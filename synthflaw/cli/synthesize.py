@@ -29,23 +29,23 @@ def _pair_options(p):
     "Which pairs, and of what."
     option(p, "--source", "SOURCE", f"documents to use: {SOURCE}", default="embedded")
     formats = (
-        "mixed: formats take turns, as one format for all pairs is what a model learns as a "
-        "template; single: that one, for a study; the name of a format (plain suits small "
-        "models); or a file: for templates YAML with wordings that use {{ topic }} and "
-        "{{ statement }}, for models a Jinja template that uses {{ text }} and {{ n }} "
-        "(default: %(default)s)"
+        "format of the pairs (default: %(default)s). mixed takes turns between formats, because a "
+        "model learns a single one as a template; single uses one format, for a study. You can "
+        "also name a format (plain suits small models) or give a file: YAML with wordings that "
+        "use {{ topic }} and {{ statement }} for templates, or a Jinja template that uses "
+        "{{ text }} and {{ n }} for models"
     )
     option(p, "--formats", "F", formats, default="mixed")
-    option(p, "--n", "N", "pairs to keep (default: %(default)s)", COUNT, 100)
-    seed_option(p, "decides order, formats and wording")
+    option(p, "--n", "N", "number of pairs to keep (default: %(default)s)", COUNT, 100)
+    seed_option(p, "order, formats and wording")
     leakage = (
-        "evaluation prompts that must stay unseen: pairs that share a run of words with one "
-        "are dropped"
+        "evaluation prompts that must stay unseen; pairs that share a run of words with one of "
+        "them are dropped"
     )
     option(p, "--leakage", "SOURCE", leakage)
     out = (
-        "gets qa.jsonl, rejects.jsonl, manifest.json and card.md; a stopped run found there goes "
-        "on, and what failed in it is asked again"
+        "folder for qa.jsonl, rejects.jsonl, manifest.json and card.md; a stopped run found there "
+        "continues, and requests that failed are sent again"
     )
     out_option(p, out)
 
@@ -58,14 +58,16 @@ def _model_options(p):
     g = p.add_argument_group("models")
     names = "local: nano, smollm, a folder or a hub name; endpoint: the server's name of the model"
     option(g, "--model", "M", names)
-    option(g, "--pairs", "K", "pairs to ask for in one prompt (default: %(default)s)", COUNT, 3)
-    chunk = "tokens of a chunk, counted as characters/4 (default: %(default)s)"
+    pairs = "number of pairs to ask for in one prompt (default: %(default)s)"
+    option(g, "--pairs", "K", pairs, COUNT, 3)
+    chunk = "length of a chunk of text in tokens, counted as characters / 4 (default: %(default)s)"
     option(g, "--chunk-tokens", "T", chunk, COUNT, 256)
-    limit = "limit of a reply, in tokens (default: %(default)s)"
+    limit = "maximum length of a reply in tokens (default: %(default)s)"
     option(g, "--max-new-tokens", "N", limit, COUNT, 256)
-    option(g, "--temperature", "X", "0 is greedy (default: %(default)s)", WEIGHT, 0.0)
+    warm = "sampling temperature; 0 always takes the most likely token (default: %(default)s)"
+    option(g, "--temperature", "X", warm, WEIGHT, 0.0)
     seeds = (
-        "a JSON Lines file of seed pairs to imitate, with question and answer "
+        "a JSON Lines file of example pairs to imitate, with question and answer "
         "(or prompt and completion)"
     )
     option(g, "--examples", "FILE", seeds)
@@ -74,8 +76,10 @@ def _model_options(p):
         "the format plain begins with 'Question:' by itself"
     )
     option(g, "--prefix", "TEXT", prefix)
-    option(g, "--batch-size", "N", "local: prompts at once (default: %(default)s)", COUNT, 16)
-    option(g, "--device", "D", "local: cpu, cuda, ... (default: %(default)s)", device_word, "auto")
+    together = "local: number of prompts answered at once (default: %(default)s)"
+    option(g, "--batch-size", "N", together, COUNT, 16)
+    where = "local: where the model runs: auto, cpu, cuda, cuda:N or mps (default: %(default)s)"
+    option(g, "--device", "D", where, device_word, "auto")
     dtype = "local: data type of the weights (default: %(default)s)"
     option(g, "--dtype", "T", dtype, default="auto", choices=_DTYPES)
 
@@ -84,28 +88,32 @@ def _endpoint_options(p):
     "Where the endpoint is, and what it may cost."
     g = p.add_argument_group("endpoint")
     url = (
-        "address of the server, e.g. http://127.0.0.1:8000/v1; given several times, of several "
-        "servers of the same model, which share the requests as fast as each answers"
+        "address of the server, e.g. http://127.0.0.1:8000/v1; may be given several times for "
+        "servers of the same model, and a faster server then gets more of the requests"
     )
     option(g, "--base-url", "URL", url, action="append")
     key = (
-        "environment variable that holds the key; given once for all servers or once for each "
-        "(default: OPENAI_API_KEY)"
+        "environment variable that holds the key; may be given once for all servers or once for "
+        "each (default: OPENAI_API_KEY)"
     )
     option(g, "--key-env", "NAME", key, action="append")
-    most = "most requests under way at a server (default: %(default)s)"
+    most = "maximum number of requests under way at each server (default: %(default)s)"
     option(g, "--concurrency", "N", most, whole(1, 1000), 32)
-    option(g, "--token-budget", "T", "most tokens of the whole run; it stops cleanly", COUNT)
-    cost = "most cost of the whole run, in the unit of --prices; it stops cleanly"
+    tokens = "stop cleanly before the whole run uses more than T tokens (default: no limit)"
+    option(g, "--token-budget", "T", tokens, COUNT)
+    cost = (
+        "stop cleanly before the whole run costs more than C, in the unit of --prices "
+        "(default: no limit)"
+    )
     option(g, "--cost-budget", "C", cost, POSITIVE)
-    prices = "price of a million prompt and of a million completion tokens"
+    prices = "prices of a million prompt tokens and of a million completion tokens"
     option(g, "--prices", ("IN", "OUT"), prices, WEIGHT, (0.0, 0.0), nargs=2)
-    schema = "hold the server to a JSON schema (servers that support it)"
+    schema = "ask the server to keep to a JSON schema; not every server can"
     option(g, "--schema", None, schema)
     batch = (
-        "export FILE: write the requests that are next as a batch file (JSON Lines of OpenAI's "
-        "batch format, for `vllm run-batch` or a provider) and send nothing; "
-        "import FILE ...: go on with the answers in these files"
+        "export FILE writes the next requests to a batch file (JSON Lines in OpenAI's batch "
+        "format, for `vllm run-batch` or a provider) and sends nothing; "
+        "import FILE ... continues with the answers in these files"
     )
     option(g, "--batch", ("export|import", "FILE"), batch, nargs="+")
 
@@ -115,11 +123,12 @@ def add_synthesize(
 ) -> None:
     "Add `synthflaw synthesize`."
     meaning = (
-        "question-answer pairs from documents, by template, local model or endpoint; resumable"
+        "write question-answer pairs from documents with templates, a local model or an "
+        "endpoint; resumable"
     )
     p = sub.add_parser("synthesize", help=meaning)
     engines = ["template", "local", "endpoint"]
-    who = "who writes the pairs (default: %(default)s)"
+    who = "what writes the pairs: templates, a local model, or an endpoint (default: %(default)s)"
     option(p, "--engine", "E", who, default="template", choices=engines)
     _pair_options(p)
     _model_options(p)

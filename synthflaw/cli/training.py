@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from .options import check_tracker, option, report_option
+from .options import check_tracker, option, report_option, tracked
 from .progress import Bar
 from ..core import read_json
 from ..words import COUNT, POSITIVE, check_words, nearest, need, real, whole
@@ -22,22 +22,31 @@ def train_options(
     "Options that `pretrain` and `sft` share."
     g = parser.add_argument_group("training")
     option(g, "--lr", "X", "peak learning rate (default: 5e-5; with --lora 2e-4)", POSITIVE)
-    rows = "rows of an optimizer step, shared among processes (default: %(default)s)"
+    rows = "rows in an optimizer step, over all processes (default: %(default)s)"
     option(g, "--batch-size", "N", rows, COUNT, 8)
-    parts = "parts that a step is computed in; less memory, same result (default: %(default)s)"
+    parts = (
+        "compute each step in N parts, which takes less memory and gives the same result "
+        "(default: %(default)s)"
+    )
     option(g, "--accumulation", "N", parts, COUNT, 1)
-    length = "tokens of a row; longer ones are cut (default: %(default)s)"
+    length = "length of a row in tokens; longer rows are cut (default: %(default)s)"
     option(g, "--seq-len", "N", length, whole(2), 256)
-    lora = "train a low-rank adapter of rank R (extra `lora`); DIR gets merged model and adapter"
+    lora = (
+        "train a low-rank adapter of rank R instead of all weights; --out gets the merged "
+        "model and the adapter (needs the extra `lora`)"
+    )
     option(g, "--lora", "R", lora, COUNT)
-    less = "compute activations twice instead of keeping them: less memory, more time"
+    less = "recompute activations instead of storing them, which saves memory and takes time"
     option(g, "--checkpointing", None, less)
-    steps = "optimizer steps between checkpoints (default: ten checkpoints a run)"
+    steps = "save a checkpoint every N optimizer steps (default: ten checkpoints in a run)"
     option(g, "--save-steps", "N", steps, COUNT)
-    held = "rows to evaluate on while training, once an epoch unless --trl says otherwise"
+    held = (
+        "rows on which the loss is measured during training, once an epoch unless --trl says "
+        "otherwise"
+    )
     option(g, "--eval", "SOURCE", held)
     report_option(g)
-    trl = "any options of TRL's SFTConfig, e.g. --trl logging_steps=1 packing=true"
+    trl = "set options of TRL's SFTConfig, e.g. --trl logging_steps=1 packing=true"
     option(g, "--trl", "KEY=VALUE", trl, default=[], nargs="+")
     option(g, "--trust-remote-code", None, "run code that comes with the model (default: never)")
 
@@ -137,10 +146,11 @@ def _leave_model(out, result, tokenizer, done, adapter):
         shutil.move(out / "checkpoints" / "adapter", out / "adapter")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     write_json(out / "training.json", done)
-    losses = [h["loss"] for h in result.history] or [float("nan")]
+    losses = [h["loss"] for h in result.history]  # none in a run that is shorter than ten steps
+    loss = f"loss {losses[0]:.3f} → {losses[-1]:.3f}, " if losses else ""
     print(
         f"{done['steps']} steps, {done['tokens']:,} tokens ({done['labelled']:,} trained), "
-        f"loss {losses[0]:.3f} → {losses[-1]:.3f}, {done['tokens_per_second']:.0f} tokens/s: {out}"
+        f"{loss}{done['tokens_per_second']:.0f} tokens/s: {out}"
     )
 
 # %% ../../nbs/cli/00b_training.ipynb #47dc7e45
@@ -204,7 +214,7 @@ def train_folder(
     fn, account, steps = prepare(*lm, settings)
     trl["lora"] = {"r": args.lora} if args.lora else None
     trl["save_steps"] = args.save_steps or max(1, steps // 10)
-    with Bar() as bar:
+    with Bar() as bar, tracked(args):
         trl["report"] = _to_bar(bar, what) if main_process else None
         result = fn(settings, out=args.out / "checkpoints", **trl)
     done = _training_account(result, account, args.threads)

@@ -16,6 +16,7 @@ from synthflaw.cli.options import (
     out_option,
     report_option,
     seed_option,
+    tracked,
 )
 from .progress import Bar
 from .sources import checked_columns, column_options, say_once
@@ -39,45 +40,62 @@ def _objective_options(p):
     "What is forgotten, with which loss, and against which replay."
     g = p.add_argument_group("objective")
     names = (
-        "forgetting term: bounded, ga, graddiff, wga, satimp, tnpo, npo, simnpo, ce_u, undial, "
+        "loss that forgets: bounded, ga, graddiff, wga, satimp, tnpo, npo, simnpo, ce_u, undial, "
         "jensun, pdu or rmu (default: %(default)s)"
     )
     option(g, "--objective", "NAME", names, one_of(*OBJECTIVE_NAMES), "bounded")
-    spans = "spans of the format, as `synthflaw diagnose` writes them; for --forget-on format"
+    spans = (
+        "file with the spans of the format, as `synthflaw diagnose` writes it; used by "
+        "--forget-on format"
+    )
     option(g, "--selection", "FILE", spans)
-    tokens = "which tokens to forget (default: format with --selection, else all)"
+    tokens = (
+        "tokens to forget: all, those of the completion, or those of the format (default: "
+        "format with --selection, otherwise all)"
+    )
     option(g, "--forget-on", "WHICH", tokens, choices=["all", "completion", "format"])
-    option(g, "--w-forget", "W", "weight of forgetting (default: %(default)s)", WEIGHT, 0.3)
-    option(g, "--w-replay", "W", "weight of replay (default: %(default)s)", WEIGHT, 1.0)
-    kl = "weight of the divergence; 0 for rmu (default: %(default)s)"
+    forget = "weight of the loss that forgets (default: %(default)s)"
+    option(g, "--w-forget", "W", forget, WEIGHT, 0.3)
+    replay = "weight of the loss on replayed text (default: %(default)s)"
+    option(g, "--w-replay", "W", replay, WEIGHT, 1.0)
+    kl = "weight of the divergence from the model before; give 0 with rmu (default: %(default)s)"
     option(g, "--w-kl", "W", kl, WEIGHT, 1.0)
     divergences = ["forward", "reverse", "js"]
-    which = "KL(before || now), KL(now || before) or Jensen-Shannon (default: %(default)s)"
+    which = (
+        "measure of the divergence: forward is KL(before || now), reverse is KL(now || "
+        "before), js is Jensen-Shannon (default: %(default)s)"
+    )
     option(g, "--divergence", "D", which, default="forward", choices=divergences)
     schedules = ["constant", "falling", "rising", "cosine"]
-    over = "weight of forgetting over the run (default: %(default)s)"
+    over = "how the weight of forgetting changes over the run (default: %(default)s)"
     option(g, "--forget-schedule", "S", over, default="constant", choices=schedules)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #20d58b01
 def _budget_options(p):
     "How much is read, in which steps, and what is trained."
     g = p.add_argument_group("training")
-    budget = "budget, forget and replay together (default: %(default)s)"
+    budget = "number of tokens to read, forget and replay text together (default: %(default)s)"
     option(g, "--tokens", "N", budget, COUNT, 65_536)
-    ratio = "replay tokens per forget token (default: %(default)s)"
+    ratio = "number of replay tokens for each forget token (default: %(default)s)"
     option(g, "--replay-ratio", "R", ratio, WEIGHT, 1.0)
     option(g, "--lr", "X", "learning rate (default: %(default)s)", POSITIVE, 5e-5)
-    rows = "rows of an optimizer step (default: %(default)s)"
+    rows = "rows in an optimizer step (default: %(default)s)"
     option(g, "--batch-size", "N", rows, COUNT, 8)
-    parts = "parts that a step is computed in; less memory (default: %(default)s)"
+    parts = "compute each step in N parts, which takes less memory (default: %(default)s)"
     option(g, "--accumulation", "N", parts, COUNT, 1)
-    option(g, "--seq-len", "N", "tokens of a row (default: %(default)s)", whole(2), 256)
-    lora = "train low-rank adapters, merged at the end (default: all weights)"
+    length = "length of a row in tokens (default: %(default)s)"
+    option(g, "--seq-len", "N", length, whole(2), 256)
+    lora = (
+        "train low-rank adapters of rank R and merge them at the end (default: train all weights)"
+    )
     option(g, "--lora", "R", lora, COUNT, 0)
-    layers = "numbers of the layers that are trained, such as 8 9 10 (default: all)"
+    layers = "train only the layers with these numbers, e.g. 8 9 10 (default: all)"
     option(g, "--layers", "N", layers, AMOUNT, [], nargs="+")
     report_option(g)
-    saves = "steps between checkpoints; a stopped run in DIR goes on (default: none)"
+    saves = (
+        "save a checkpoint every N optimizer steps, from which a stopped run continues "
+        "(default: none)"
+    )
     option(g, "--save-steps", "N", saves, COUNT)
 
 
@@ -85,13 +103,15 @@ def _stop_options(p):
     "How the weight is chosen, and when a run ends early."
     g = p.add_argument_group("search and stopping")
     auto = (
-        "search weight and tokens on a tuning split; "
-        "--tokens is the budget of one run of the search"
+        "search for the weight of forgetting and the number of tokens on a tuning split; "
+        "--tokens is then the budget of each run of the search"
     )
     option(g, "--auto", None, auto)
-    ppl = "stop when natural perplexity exceeds X times that before, e.g. 1.05"
+    ppl = "stop when the perplexity of natural text exceeds X times its value before, e.g. 1.05"
     option(g, "--stop-ppl", "X", ppl, real(1.0))
-    pattern = "stop when the pattern rate is at most RATE (built-in format)"
+    pattern = (
+        "stop when at most this share of answers, 0 to 1, has the pattern of the built-in format"
+    )
     option(g, "--stop-pattern", "RATE", pattern, SHARE)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #20d58b02
@@ -99,19 +119,17 @@ def add_unlearn(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw unlearn`."
-    meaning = (
-        "take a format out of a model: forgetting, replay and divergence from the model before"
-    )
+    meaning = "make a model forget a format, while replay keeps what it knows of natural text"
     p = sub.add_parser("unlearn", help=meaning)
-    option(p, "--model", "M", f"the model: {MODEL}", required=True)
+    option(p, "--model", "M", f"model to change: {MODEL}", required=True)
     forget = (
-        "what taught the format: pairs, conversations or texts; a path (.jsonl[.gz] .json .csv "
+        "pairs, conversations or texts that taught the format: a path (.jsonl[.gz] .json .csv "
         ".tsv .parquet .txt .md, file or folder), or hub:NAME[:SPLIT]"
     )
     option(p, "--forget", "SOURCE", forget, required=True)
     replay = (
-        "natural text or chats to keep (embedded, a path, hub:NAME[:SPLIT]), "
-        "or self: the model writes it"
+        "natural text or chats that the model trains on as well, so that it keeps them: embedded, "
+        "a path, hub:NAME[:SPLIT], or self (the model writes them)"
     )
     option(p, "--replay", "SOURCE", replay, required=True)
     out = "folder for the model, unlearn.json and the card"
@@ -120,8 +138,11 @@ def add_unlearn(
     _objective_options(p)
     _budget_options(p)
     _stop_options(p)
-    seed_option(p, "order of the texts")
-    machine_options(p, "of the multiplications; weights and losses are float32")
+    seed_option(p, "the order of the texts")
+    dtype = (
+        "data type of the multiplications; weights and losses are float32 (default: %(default)s)"
+    )
+    machine_options(p, dtype)
 
 # %% ../../nbs/cli/08_unlearn.ipynb #e63ade47
 def _unlearn_settings(args):
@@ -302,7 +323,8 @@ def run_unlearn(
     bar = Bar(Console(stderr=True, quiet=not is_first()))
     with bar, reporting_to(args.report_to):
         try:
-            account = _unlearned(args, settings, model, tokenizer, bar)
+            with tracked(args):
+                account = _unlearned(args, settings, model, tokenizer, bar)
         except Diverged as e:
             if is_first():
                 print(e)

@@ -16,7 +16,7 @@ def add_verify(
     sub,  # the subparsers of `build_parser`
 ) -> None:
     "Add `synthflaw verify`."
-    meaning = "hash inputs and outputs of a folder again, and say what differs from its manifest"
+    meaning = "hash the inputs and outputs of a folder again, and report changes"
     p = sub.add_parser("verify", help=meaning)
     p.add_argument("folder", type=Path, metavar="DIR", help="a folder that a command wrote")
 

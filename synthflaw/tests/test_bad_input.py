@@ -497,7 +497,8 @@ def line_of_case(
 ) -> tuple[int, list[str], str]:  # status, its lines without notes and progress, all of stderr
     "What a bad input gives."
     shutil.rmtree(folder / "out", ignore_errors=True)  # what another case left
-    with SETTINGS[case.setting]():
+    plain = patch.dict(os.environ, {"FORCE_COLOR": ""})  # a Jupyter kernel asks for bars in colour
+    with SETTINGS[case.setting](), plain:
         tried = try_command(case.words, folder)
     said = [line for line in tried.errors.splitlines() if not line.startswith("note: ")]
     lines = [line for line in said if not PROGRESS.fullmatch(line)]

@@ -91,6 +91,8 @@ def _rows_at_once(settings):
 class _Config(SFTConfig):
     "TRL's configuration, in which a warm-up is never the whole run."
 
+    often = False  # does a tracker get its points at the pace of `steps_a_point`?
+
     def get_warmup_steps(self, num_training_steps):
         "Steps with a rising rate; the first of them has none, so a run of one step has no warm-up."
         return super().get_warmup_steps(num_training_steps) if num_training_steps > 1 else 0
@@ -122,7 +124,9 @@ def sft_config(
         "save_strategy": "steps" if save_steps else "no",
         "save_steps": save_steps or 500,
     }
-    return _Config(**{**FIXED, **options, **trl})
+    config = _Config(**{**FIXED, **options, **trl})
+    config.often = bool(config.report_to) and "logging_steps" not in trl
+    return config
 
 # %% ../../nbs/40_label_trainer.ipynb #c2d45d84
 @dataclass
@@ -258,6 +262,13 @@ class LabelTrainer(_RowTrainer):
         "Without TRL's entropy and accuracy, which would cost a projection of every position."
         super(SFTTrainer, self).log(logs, start_time)
 
+# %% ../../nbs/40_label_trainer.ipynb #35659464
+def steps_a_point(
+    steps: int,  # optimizer steps of the run
+) -> int:  # optimizer steps between two points
+    "How often a run logs for a tracker."
+    return max(1, min(FIXED["logging_steps"], steps // 100))
+
 # %% ../../nbs/40_label_trainer.ipynb #ff8cc95a
 class Report(TrainerCallback):
     "Tell a function how far a training is: `report(step, steps, loss)`."
@@ -265,6 +276,10 @@ class Report(TrainerCallback):
     def __init__(self, report):
         self.report = report
         self.loss = None
+
+    def on_train_begin(self, args, state, control, **kw):
+        if getattr(args, "often", False):
+            state.logging_steps = steps_a_point(state.max_steps)
 
     def on_log(self, args, state, control, logs=None, **kw):
         self.loss = (logs or {}).get("loss", self.loss)
