@@ -129,6 +129,7 @@ class Diagnosis:
     templates: list[Template] = field(default_factory=list)  # the mined templates
     tokenizer: Any = None  # the one they were mined with
     pictures: dict = field(default_factory=dict)  # what the figures need and JSON does not
+    kept: dict = field(default_factory=dict)  # what another diagnosis of the same texts can use
 
     def __repr__(self):
         said = self.data.get("verdicts") or {}
@@ -294,6 +295,30 @@ def _asked(c: dict, tokenizer, models: tuple, n: int, level: float, seed: int) -
     seen = panel(models[0], tokenizer, models[1], rows, natural, spans, None, level, own, n=n)
     return seen.findings
 
+# %% ../../nbs/37_diagnosis.ipynb #cacd11e1
+def _check_given(level, model, tokenizer, reference) -> None:
+    "What was given goes together."
+    check(0 < level < 1, "level", level, "between 0 and 1")
+    check(model is None or tokenizer is not None, "tokenizer", tokenizer, "given with a model")
+    given = reference is None or model is not None
+    check(given, "reference", "a model", "given only together with model")
+
+
+def _shared(earlier: Diagnosis | None, sizes: dict) -> tuple[dict | None, dict | None]:
+    "What an earlier diagnosis has found of the same texts, and of the same reference."
+    if earlier is None:
+        return None, None
+    had = earlier.kept.get("sizes")
+    check(had == sizes, "earlier", had, f"a diagnosis of the same texts with {sizes}")
+    return earlier.kept["texts"], earlier.kept["model"]
+
+
+def _covered(c: dict, seed: int) -> dict:
+    "Which rows follow a template, and what share of each side."
+    hits = _hits(c["rows"]["synthetic"], c["templates"])
+    natural = _coverage(_hits(c["rows"]["natural"], c["templates"]), seed)["mean"]
+    return {"hits": hits, "coverage": _coverage(hits, seed), "natural_coverage": natural}
+
 # %% ../../nbs/37_diagnosis.ipynb #0f51cbf3
 def diagnose(  # noqa: PLR0913
     natural: Iterable[str | dict | Document] | dict,  # natural texts, or their `stats_finalize`
@@ -309,29 +334,28 @@ def diagnose(  # noqa: PLR0913
     n_perm: int = 199,  # permutations
     progress=None,  # called with (what, documents)
     n_panel: int = 24,  # rows of each kind that the panel asks the model; 0: no panel
+    earlier: Diagnosis | None = None,  # of the same call with another model: saves its shared part
 ) -> Diagnosis:
     "Diagnose synthetic text and, with a model, what it has picked up."
-    check(0 < level < 1, "level", level, "between 0 and 1")
-    check(model is None or tokenizer is not None, "tokenizer", tokenizer, "given with a model")
-    given = reference is None or model is not None
-    check(given, "reference", "a model", "given only together with model")
+    _check_given(level, model, tokenizer, reference)
     tokenizer = tokenizer or default_tokenizer()
-    given = (seed, level, sample, n_space, n_perm, progress, model is None)
-    c = corpus_level(natural, synthetic, tokenizer, *given)
-    rows, templates = c["rows"], c["templates"]
-    m = {"p": {}}
+    sizes = {"seed": seed, "level": level, "sample": sample, "n_space": n_space, "n_perm": n_perm}
+    texts, known = _shared(earlier, sizes | {"n_model": n_model})
+    if texts is None:
+        given = (*sizes.values(), progress, model is None)
+        texts = corpus_level(natural, synthetic, tokenizer, *given)
+    c, m = texts | {"p": dict(texts["p"])}, {"p": {}}
     if model is not None:
         tell = progress or (lambda *_: None)
         tell("separability", 0)
-        sides, own = (rows["natural"], rows["synthetic"]), derive_seed(seed, "space")
+        sides, own = (c["rows"]["natural"], c["rows"]["synthetic"]), derive_seed(seed, "space")
         c["space"] = space_test(*sides, tokenizer, model, n_space, n_perm, own)
         c["p"]["separability"] = c["space"]["p"]
         tell("likelihoods and answers of the model", 0)
-        m = model_level(c, tokenizer, model, reference, n_model, seed=seed)
+        m = model_level(c, tokenizer, model, reference, n_model, seed=seed, known=known)
         m["panel"] = _asked(c, tokenizer, (model, reference), n_panel, level, seed)
     c["p"] |= m["p"]
-    c["q"] = metric_q(c["p"])
-    c["hits"] = _hits(rows["synthetic"], templates)
-    c["coverage"] = _coverage(c["hits"], seed)
-    c["natural_coverage"] = _coverage(_hits(rows["natural"], templates), seed)["mean"]
-    return _assemble(c, m, tokenizer, {"seed": seed, "level": level, "sample": sample})
+    c |= {"q": metric_q(c["p"])} | _covered(c, seed)
+    done = _assemble(c, m, tokenizer, {"seed": seed, "level": level, "sample": sample})
+    done.kept = {"sizes": sizes | {"n_model": n_model}, "texts": texts, "model": m}
+    return done

@@ -250,10 +250,14 @@ def _scored(c: dict, tokenizer, n: int, max_tokens: int, seed: int) -> tuple[dic
     return {"natural": i, "synthetic": j}, texts
 
 
-def _perplexities(models: dict, tokenizer, texts: dict, seed: int) -> tuple[dict, dict]:
-    "Log perplexity under each model: {model: {side: cell}}, and of each document."
+def _perplexities(models: dict, tokenizer, texts: dict, seed: int, known: dict) -> tuple:
+    "Log perplexity under each model that is not known: {model: {side: cell}}, and by document."
     cells, per_document = {}, {}
-    for name, m in models.items():
+    if known:
+        cells["reference"] = known["perplexity"]["reference"]
+        per_document["reference"] = known["per_document"]["reference"]
+    for name in [m for m in models if m not in cells]:
+        m = models[name]
         cells[name], per_document[name] = {}, {}
         for side, t in texts.items():
             values = perplexity(m, tokenizer, t, chunk=512)["per_document"]
@@ -284,7 +288,7 @@ def _more_often(rate: dict, before: dict) -> float:
     return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 # %% ../../nbs/35_measures.ipynb #22ab77f8
-def _patterns(c: dict, tokenizer, models: dict, seed: int) -> dict:
+def _patterns(c: dict, tokenizer, models: dict, seed: int, told: dict) -> dict:
     "Rates of the mined templates, and the score of those that begin with a fixed word."
     patterns = [t.completion for t in c["templates"] if t.completion]
     if not patterns:
@@ -306,7 +310,7 @@ def _patterns(c: dict, tokenizer, models: dict, seed: int) -> dict:
     if tokenizer.chat_template:
         out["chat_pattern_rate"] = rate(model, CHAT_PROMPTS, chat=True)[0]
     if before is not None:
-        out["reference_pattern_rate"] = rate(before)[0]
+        out["reference_pattern_rate"] = told.get("reference_pattern_rate") or rate(before)[0]
     return out
 
 
@@ -335,12 +339,14 @@ def model_level(  # noqa: PLR0913
     n: int = 100,  # texts a side
     max_tokens: int = 96,  # longest text, in tokens
     seed: int = 0,  # of samples and resampling
+    known: dict | None = None,  # what this gave for another model beside the same reference
 ) -> dict:  # "perplexity", "per_document", "overfit" and "p"; of a ref, what has moved
     "What a model has learned of the pattern."
+    known = known if known and reference is not None else {}
     models = {"model": model} if reference is None else {"reference": reference, "model": model}
     picks, texts = _scored(c, tokenizer, n, max_tokens, seed)
-    ppl, per_document = _perplexities(models, tokenizer, texts, seed)
-    over = _patterns(c, tokenizer, models, seed)
+    ppl, per_document = _perplexities(models, tokenizer, texts, seed, known)
+    over = _patterns(c, tokenizer, models, seed, known.get("overfit", {}))
     p = {}
     if reference is not None:
         ppl["shift"] = _shift(per_document, seed)

@@ -34,7 +34,7 @@ from .search import answered, forget_measures, held_out, sitting, spare_rows
 # %% ../../nbs/59_repair.ipynb #0516fadd
 MEASURES = {
     "p_forget": "mean probability of the format's tokens",
-    "nll_rest": "nll of the other tokens of those rows (nats per token)",
+    "nll_rest": "nll of the content of the pairs (nats per token)",
     "nll_natural": "nll of natural text (nats per token)",
     "habits": "share of answers that carry a habit of the format",
     "degenerate": "share of answers that loop, say nothing or do not end",
@@ -93,6 +93,14 @@ class Repair:
 
 # %% ../../nbs/59_repair.ipynb #0482e09a
 _SETTINGS = UnlearnSettings(forget_on="format", chunk=256, ref_dtype="bfloat16")
+_OF_PANEL = {
+    "p_forget": "template_probability",
+    "nll_rest": "content_nll",
+    "nll_natural": "natural_nll",
+    "habits": "habits",
+    "degenerate": "degenerate",
+    "instruction_margin": "instruction_margin",
+}  # measure -> its name in the panel
 
 
 @dataclass
@@ -106,7 +114,6 @@ class _Bedside:
     reference: object  # the model before, or None
     dtype: str  # in which the model is looked at
     seed: int  # of the diagnoses
-    n_look: int  # rows a side that are measured
     report: object  # called as report(what, stages done, stages), or None
     options: dict  # of `diagnose`
 
@@ -115,8 +122,8 @@ class _Bedside:
         if self.report:
             self.report(what, done, 3)
 
-    def diagnose(self, model, what: str, done: int) -> Diagnosis:
-        "Diagnose the model on the held-out rows."
+    def diagnose(self, model, what: str, done: int, earlier=None) -> Diagnosis:
+        "Diagnose the model on the held-out rows; of an earlier one, what still holds is kept."
         self.say(what, done)
         return diagnose(
             self.natural,
@@ -126,6 +133,7 @@ class _Bedside:
             view(self.reference, self.dtype),
             self.seed,
             progress=lambda part, n: self.say(f"{what}: {part}", done),
+            earlier=earlier,
             **{"n_panel": 0} | self.options,
         )
 
@@ -138,12 +146,12 @@ class _Bedside:
         bench.before = bench.panel(model, self.dtype)
         return bench
 
-    def measures(self, model, spans: dict | None, panel: Panel, diagnosis: Diagnosis) -> dict:
+    def measures(self, model, panel: Panel, diagnosis: Diagnosis) -> dict:
         "The model's numbers, see `MEASURES`."
-        natural, synthetic = (side[: self.n_look] for side in (self.natural, self.synthetic))
-        rows = (self.tokenizer, synthetic, natural)
-        found = forget_measures(view(model, self.dtype), *rows, "format" if spans else "all", spans)
-        found |= {k: panel[k]["value"] for k in MEASURES if k in panel}
+        found = {k: panel[name]["value"] for k, name in _OF_PANEL.items() if name in panel}
+        if "p_forget" not in found:  # nothing is selected: whole rows are to be forgotten
+            rows = (self.tokenizer, self.synthetic[:32], self.natural[:32])
+            found |= forget_measures(view(model, self.dtype), *rows, "all")
         score = diagnosis.value("score")
         return found if score is None else found | {"score": float(score)}
 
@@ -198,7 +206,7 @@ def _admitted(model, parts, seen, kit, method, asked) -> _Case:  # noqa: PLR0913
         said = benches.get("choose", benches["report"]).before.phrases
         kit.selection = with_phrases(spans, kit.pairs, said)
     _bring_rows(model, kit, list(benches.values()), method)
-    before = seen.measures(model, spans, benches["report"].before, first)
+    before = seen.measures(model, benches["report"].before, first)
     sizes = {k: [len(side) for side in v] for k, v in parts.items()}
     return _Case(seen, first, spans, benches, before, sizes)
 
@@ -206,9 +214,9 @@ def _admitted(model, parts, seen, kit, method, asked) -> _Case:  # noqa: PLR0913
 def _discharged(model, case: _Case, done: Treatment, frontier: list, budget) -> Repair:
     "Look at the model as it goes, and decide."
     seen, bench = case.seen, case.benches["report"]
-    second = seen.diagnose(model, "diagnosis again", 2)
+    second = seen.diagnose(model, "diagnosis again", 2, case.first)
     panels = (bench.before, bench.panel(model, seen.dtype))
-    after = seen.measures(model, case.spans, panels[1], second)
+    after = seen.measures(model, panels[1], second)
     for side, cell in zip((case.before, after), habit_cells(*panels), strict=True):
         side["habits"] = cell["mean"]  # of the same phrases on both sides
     seen.say("done", 3)
@@ -253,7 +261,6 @@ def repair(  # noqa: PLR0913
     asked: dict | None = None,  # sizes of the panel, see `sitting`
     seed: int = 0,  # of the diagnoses
     eval_dtype: str = "float32",  # in which the model is looked at; bfloat16 may be faster
-    n_look: int = 100,  # held-out rows a side that are measured before and after
     report=None,  # called as report(what, stages done, stages)
     diversify: int = 0,  # copies of each row to forget, in other surroundings
     **more,  # share, instruct, teacher, rounds, chat: see `Kit`; sample, …: see `diagnose`
@@ -267,7 +274,7 @@ def repair(  # noqa: PLR0913
     if method != "auto":
         check_needs(method, kit)
     parts = held_out(with_ids(synthetic, tokenizer), list(natural), tokenizer, method == "auto")
-    look = (reference, eval_dtype, seed, n_look, report, more)
+    look = (reference, eval_dtype, seed, report, more)
     seen = _Bedside(tokenizer, *parts["report"], parts["train"][1][:5000], *look)
     case = _admitted(model, parts, seen, kit, method, asked)
     case.advice = tuning_advice(case.benches["report"].before, any(map(talk_of, synthetic)))
