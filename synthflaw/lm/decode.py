@@ -44,6 +44,36 @@ def _groups(rows):
             groups.append([i])
     return groups
 
+# %% ../../nbs/03c_decode.ipynb #a9d370ab
+def _cache(model) -> DynamicCache | None:
+    "An empty cache that grows with the text; None for models that keep another one."
+    cache = DynamicCache(config=model.config)
+    return cache if all(type(layer) is DynamicLayer for layer in cache.layers) else None
+
+
+def can_share(
+    model,  # a causal language model
+) -> bool:
+    "Can several texts go on from a beginning that is read once?"
+    whole = not getattr(model, "_is_fsdp_managed_module", False)
+    whole = whole and hasattr(model, "get_decoder")
+    grows = not getattr(model.config, "is_encoder_decoder", False)
+    return whole and grows and _cache(model) is not None
+
+
+def read_once(
+    model,  # for which `can_share` holds
+    ids: list[int],  # the common beginning
+    copies: int,  # texts that go on from it
+) -> DynamicCache:  # what the model keeps of it, once for each text
+    "A common beginning, read once."
+    cache = _cache(model)
+    if ids:
+        head = torch.tensor([ids], device=model.device)
+        model.get_decoder()(input_ids=head, past_key_values=cache, use_cache=True)
+        cache.batch_repeat_interleave(copies)
+    return cache
+
 # %% ../../nbs/03c_decode.ipynb #58bd3605
 def is_plain(
     model,  # a causal language model
@@ -54,17 +84,8 @@ def is_plain(
     said = getattr(model, "generation_config", GenerationConfig()).to_diff_dict()
     named = {k for k, value in said.items() if value}
     settings = {k for k in named if not k.startswith("_") and not k.endswith("_token_id")} - free
-    whole = not getattr(model, "_is_fsdp_managed_module", False)
-    whole = whole and hasattr(model, "get_decoder")
     fixed = said.get("cache_implementation") is None and said.get("use_cache", True)
-    grows = not getattr(model.config, "is_encoder_decoder", False) and _cache(model) is not None
-    return whole and not settings and fixed and grows
-
-
-def _cache(model) -> DynamicCache | None:
-    "An empty cache that grows with the text; None for models that keep another one."
-    cache = DynamicCache(config=model.config)
-    return cache if all(type(layer) is DynamicLayer for layer in cache.layers) else None
+    return not settings and fixed and can_share(model)
 
 
 class _Batch:
@@ -79,11 +100,7 @@ class _Batch:
         seen = [[1] * n + [0] * (width + n - len(row)) + [1] * (len(row) - n) for row in rows]
         self.mask = torch.tensor(seen, device=model.device)  # (B, n + width)
         self.ids = torch.tensor(own, device=model.device)
-        self.cache = _cache(model)
-        if n:  # read once, then one copy for each row
-            head = torch.tensor([rows[0][:n]], device=model.device)
-            model.get_decoder()(input_ids=head, past_key_values=self.cache, use_cache=True)
-            self.cache.batch_repeat_interleave(len(rows))
+        self.cache = read_once(model, rows[0][:n], len(rows))
         self.padded = bool((self.mask == 0).any())
 
     def next(self) -> torch.Tensor:  # (B,)

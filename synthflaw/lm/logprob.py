@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..core import Document, check, text_of
+from .decode import can_share, read_once, shared
 from .scoring import labelled, picked_logps
 
 # %% ../../nbs/07_logprob.ipynb #17388895
@@ -204,6 +205,30 @@ def plain_head(
     return head if close else None
 
 # %% ../../nbs/07_logprob.ipynb #83b987fc
+_WORTH = 16  # tokens that rows must have in common to have them read once
+
+
+def _common(model, rows: list[Encoded], side: str) -> int:
+    "How many tokens the rows begin with, none of them scored, that can be read once for all."
+    n = min(shared([r.ids for r in rows]), min(r.first for r in rows) - 1)
+    worth = len(rows) > 1 and n >= _WORTH and side == "right"
+    return n if worth and can_share(model) else 0
+
+
+def _states(model, x: dict, n: int) -> torch.Tensor:  # (B, T - n, D)
+    "Hidden states of a padded batch, after a common beginning of `n` tokens."
+    if not n:
+        return model.base_model(**x, use_cache=False).last_hidden_state
+    B, T = x["input_ids"].shape
+    told = {
+        "input_ids": x["input_ids"][:, n:],
+        "attention_mask": x["attention_mask"],
+        "position_ids": torch.arange(n, T, device=model.device).expand(B, -1),
+        "past_key_values": read_once(model, x["input_ids"][0, :n].tolist(), B),
+    }
+    return model.base_model(**told, use_cache=True).last_hidden_state
+
+
 def scored_hidden(
     model,  # a causal language model with width D
     rows: list[Encoded],  # from `encode_rows`
@@ -213,8 +238,8 @@ def scored_hidden(
 ) -> Iterator[tuple]:  # indices of rows; (S, D) states before each scored token; (S,) these tokens
     "Hidden states at the positions that predict scored tokens, batch by batch."
     for batch, x, labels in _batches(model, rows, pad, batch_tokens, padding_side):
-        hidden = model.base_model(**x, use_cache=False).last_hidden_state  # (B, T, D)
-        yield batch, *labelled(hidden, labels)
+        n = _common(model, [rows[i] for i in batch], padding_side)
+        yield batch, *labelled(_states(model, x, n), labels[:, n:])
 
 # %% ../../nbs/07_logprob.ipynb #84985a51
 def scored_logits(  # noqa: PLR0913

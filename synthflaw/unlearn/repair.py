@@ -151,7 +151,7 @@ class _Bedside:
         found = {k: panel[name]["value"] for k, name in _OF_PANEL.items() if name in panel}
         if "p_forget" not in found:  # nothing is selected: whole rows are to be forgotten
             rows = (self.tokenizer, self.synthetic[:32], self.natural[:32])
-            found |= forget_measures(view(model, self.dtype), *rows, "all")
+            found = forget_measures(view(model, self.dtype), *rows, "all") | found
         score = diagnosis.value("score")
         return found if score is None else found | {"score": float(score)}
 
