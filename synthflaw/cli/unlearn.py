@@ -232,6 +232,13 @@ def _write_account(out, model, settings, result, before, after, points, stop):
     write_text(Path(out) / "README.md", card)
 
 
+_MEASURES = {
+    "p_forget": "mean probability of what is to be forgotten (held-out rows)",
+    "nll_rest": "nll of the other tokens of those rows (nats per token)",
+    "nll_natural": "nll of natural text (nats per token)",
+}  # of `forget_measures`, in words
+
+
 def _print_account(out, settings, result, before, after, points, stop):
     "The run in a few lines."
     if points:
@@ -240,8 +247,9 @@ def _print_account(out, settings, result, before, after, points, stop):
             f"search: weight {settings.w_forget:g}, {settings.tokens:,} tokens, "
             f"of {len(points)} points looked at ({best} on the frontier)"
         )
-    for name in before:
-        print(f"{name:<12} {before[name]:.4f} -> {after[name]:.4f}")
+    for name, words in _MEASURES.items():
+        if name != "nll_rest" or before[name]:  # whole rows have no other tokens
+            print(f"  {words:<62} {before[name]:.4f} -> {after[name]:.4f}")
     if stop and stop.reason:
         print(f"stopped after {result.steps} steps: {stop.reason}")
     tokens = sum(result.tokens.values())

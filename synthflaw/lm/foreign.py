@@ -42,6 +42,14 @@ def _folder_fault(folder: Path) -> str:
     )
 
 
+def _not_here(path: Path) -> str:
+    "What is wanted where a folder is named, beside others that are here; or an empty string."
+    if path.parent == Path() or not path.parent.is_dir():
+        return ""
+    near = nearest(str(path), [str(p) for p in path.parent.iterdir() if p.is_dir()])
+    return f"a folder in {path.parent}{near}, which is here and so is not asked of the hub"
+
+
 def check_model(
     name: str | Path,  # "nano", "nano:N", "smollm", a folder, or a hub name
     param: str = "model",  # what it is called, for the message
@@ -55,6 +63,8 @@ def check_model(
         wanted = _folder_fault(path)
         check(not wanted, param, word, wanted)
         return
+    missed = _not_here(path)
+    check(not missed, param, word, missed)
     wanted = f"nano, smollm, an existing folder, or a hub name{nearest(word, ['nano', 'smollm'])}"
     check(bool(_HUB.fullmatch(word)) and not word.startswith("."), param, word, wanted)
 

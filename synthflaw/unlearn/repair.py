@@ -101,6 +101,7 @@ _OF_PANEL = {
     "degenerate": "degenerate",
     "instruction_margin": "instruction_margin",
 }  # measure -> its name in the panel
+_BRIEF = {"n_panel": 0, "n_space": 100, "n_model": 50}  # of a diagnosis: the panel decides
 
 
 @dataclass
@@ -134,7 +135,7 @@ class _Bedside:
             self.seed,
             progress=lambda part, n: self.say(f"{what}: {part}", done),
             earlier=earlier,
-            **{"n_panel": 0} | self.options,
+            **_BRIEF | self.options,
         )
 
     def bench(self, model, synthetic, natural, spans, part: str, asked) -> Bench:  # noqa: PLR0913
