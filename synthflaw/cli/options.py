@@ -63,7 +63,7 @@ def machine_options(
     parser,  # of a command
     dtype: str,  # help of the data type
     dtypes: tuple = ("auto", "float32", "bfloat16"),  # those that are allowed
-    threads: str = "number of CPU threads (default: %(default)s)",  # help
+    threads: str = "number of CPU threads; give a large model all cores (default: %(default)s)",
 ) -> None:
     "Device, data type and threads."
     where = "where the model runs: auto, cpu, cuda, cuda:N or mps (default: %(default)s)"
