@@ -193,7 +193,7 @@ def _of_controls(name: str, measure: str, what: str, spread: str = "") -> dict |
     found = [a for a, c in cells.items() if sign(c) == "-"]
     null = planted(name, measure, "again")["ci95"]
     words = {
-        "found": ", ".join(found) or "nothing",
+        "found": ", ".join(found) or "none",
         "used": "used" if "25%" in found and null[0] <= 0 <= null[1] else "not used",
         "p": f"{cells['25%']['p_holm']:.2g}",
         "n": f"{cells['25%']['n']}",
@@ -326,6 +326,7 @@ ANYTHING = {
     "five alike": lambda: f"{1 - 0.05 ** (1 / 5):.0%}",
     "three alike": lambda: f"{1 - 0.05 ** (1 / 3):.0%}",
     "the paper's drop": lambda: f"{(27.58 - 24.00) / 100:.3f}",
+    "the paper's share": lambda: f"{(27.58 - 24.00) / 27.58:.0%}",
     "taken out": lambda: _taken_out("UnlearnLM"),
     "taken by natural text": lambda: _taken_out("natural only"),
     "protocol finds": _protocol_finds,
@@ -358,17 +359,18 @@ FREE = "replay, no divergence"
 FRONT = (
     "likelier than its control does: by {smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 "
     "(3 seeds) and by {nano|pairs|NaturalLM|SynthLM:2} on the nano models (5 seeds). Unlearning "
-    "took it out of SmolLM2, where replay and twelve times its tokens of natural text did not; on "
-    "nano no removal was found. No drop in instruction following was found."
+    "took it out of SmolLM2; replay did not, and neither did natural text of twelve times the "
+    "repair's tokens. On nano no removal was found after this study's fine-tuning; [after a gentle "
+    "one], in another run, there was one. No drop in instruction following was found."
 )
 FIRST = (
     "likelier to it than to a model that read the same documents as plain text, by "
     "{smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 (3 seeds), which makes a token "
     "{times as likely} times as likely, and by {nano|pairs|NaturalLM|SynthLM:2} on *nano*, the "
     "small model that ships with the package (5 seeds). Unlearning took that out of SmolLM2; "
-    "neither replay of natural text nor twelve times the repair's tokens of it did. Out of nano "
-    "it took {taken out}, seen after little fine-tuning (20 seeds), and nothing that was found "
-    "after much. No drop in instruction following was found on either."
+    "neither replay of natural text nor twelve times the repair's tokens of it did. On nano it "
+    "removed {taken out}, measured after a little fine-tuning (20 seeds); after the study's longer "
+    "one no removal was found. No drop in instruction following was found on either."
 )
 HELD = tuple(
     (size, "pairs", name, "+") for size in STUDIES for name in ("drop", "drop_base", "drop_mixed")
@@ -389,8 +391,8 @@ def both(measure: str, contrasts: str, wanted: str) -> tuple:
 
 NO_DROP = tuple((size, "following", "drop", "0") for size in STUDIES)
 REPAIRED = (
-    "The damaged SmolLM2 (3 seeds) shows the template in {repairs|SynthLM|before_sft|habits} of "
-    "its answers."
+    "In this experiment the trained SmolLM2 (3 seeds) shows a habit of the template in "
+    "{repairs|SynthLM|before_sft|habits} of its answers."
 )
 STRICTEST = (
     "After either, at most {most left} of 120 answers a seed shows a habit; the strictest count, "
@@ -403,23 +405,25 @@ HOME = (
 )
 NUMBERS_PAGE = (
     Said(TABLES, FRONT, HELD + OUT + NO_DROP),
-    Said(TABLES, "The repaired nano model stays {nano|pairs|NaturalLM|UnlearnLM:2} nats below"),
+    Said(
+        TABLES, "The repaired nano model still finds them {nano|pairs|NaturalLM|UnlearnLM:2} nats"
+    ),
     Said(TABLES, "which reads {natural share} of the expensive control's natural tokens"),
     Said(TABLES, "Five alike seeds leave room for up to {five alike} of others that differ"),
     Said(TABLES, "between {opening|UnlearnLM} of the repaired model's answers"),
-    Said(TABLES, "is {room} above the best constant answer in the mean of the seeds"),
+    Said(TABLES, "follows {room} more of the prompts than the best single fixed answer would"),
 )
 MEASURED = (
     "* The *{1}* of {0} is **{{{2}|{3}|used}}**. A quarter of the rows spoiled moves it by "
-    "{{{2}|{3}|25%}} ({{{2}|{3}|n}} seeds, corrected p {{{2}|{3}|p}}); of all that was planted it "
-    "finds: {{{2}|{3}|found}}. Between two identical treatments it moves by "
+    "{{{2}|{3}|25%}} ({{{2}|{3}|n}} seeds, corrected p {{{2}|{3}|p}}). Of the planted doses it "
+    "detects: {{{2}|{3}|found}}. Between two identical treatments it moves by "
     "{{{2}|{3}|again}}. A drop of the paper's relative size, {{{2}|{3}|drop|same}}, would be found "
     "by five seeds with a power of {{{2}|{3}|power|same}} if both arms learn from the same rows of "
-    "SFT, and of {{{2}|{3}|power|other}} if they share none. For 80% the former takes "
-    "{{{2}|{3}|seeds|same}} seeds and {{{2}|{3}|minutes|same}} CPU minutes of SFT and measuring, "
-    "the latter {{{2}|{3}|seeds|other}} seeds and {{{2}|{3}|minutes|other}} minutes; at the upper "
-    "end of what is known of the spread it is {{{2}|{3}|most|same}} and {{{2}|{3}|most|other}} "
-    "seeds."
+    "SFT, and of {{{2}|{3}|power|other}} if they share none. A power of 80% takes "
+    "{{{2}|{3}|seeds|same}} seeds ({{{2}|{3}|minutes|same}} CPU minutes) with the same rows and "
+    "{{{2}|{3}|seeds|other}} seeds ({{{2}|{3}|minutes|other}} minutes) with different ones; if the "
+    "true spread is at the upper end of its interval, {{{2}|{3}|most|same}} and "
+    "{{{2}|{3}|most|other}} seeds."
 )
 ALARM = (
     "* In the negative control of {0}, an interval over the *prompts* of one pair of runs calls "
@@ -428,18 +432,19 @@ ALARM = (
 
 
 PLANTED_SAID = (
-    "on nano the two measures find an eighth of the SFT rows spoiled, with five seeds, at "
-    "{controls_nano|margin|12%} and {controls_nano|margin_other|12%} nats a token, and would find "
-    "a drop of the paper's relative size with a power of {controls_nano|margin|power|other}, as "
-    "far as the spread of SFT goes, to which pre-training adds its own; on SmolLM2, three seeds, "
-    "a quarter of the rows moves them by {controls|margin|25%} and {controls|margin_other|25%}, "
-    "which does not stand after correction"
+    "On nano, with five seeds, both detect an eighth of the SFT rows spoiled, by "
+    "{controls_nano|margin|12%} and {controls_nano|margin_other|12%} nats a token. They would find "
+    "a drop of the paper's relative size with a power of {controls_nano|margin|power|other}, not "
+    "counting the spread of pre-training. On SmolLM2, with three seeds, a quarter of the rows "
+    "spoiled moves them by {controls|margin|25%} and {controls|margin_other|25%}; neither stands "
+    "after correction."
 )
 
 
 def measured() -> list[Said]:
     "What is said of each measure with planted drops; what stands is in `NAMED`."
     out = [Said(CONTROLS, ALARM.format(scale)) for scale in PLANTED.values()]
+    out.append(Said(CONTROLS, "one of {the paper's share} of its score in FollowBench"))
     out.append(Said(CONTROLS, "margin is {start first} on one and {start second} on the other."))
     for name, scale in PLANTED.items():
         for measure, words in MARGINS.items():
@@ -469,9 +474,10 @@ SAID = (
         ANSWERS,
         "UnlearnLM-Chat finds them less likely than ReplayLM-Chat by "
         "{smollm|pairs|UnlearnLM|ReplayLM:2} and less likely than RefineLM-Chat, which read twelve "
-        "times the repair's tokens as natural text, by {smollm|pairs|UnlearnLM|RefineLM:2}. It is "
-        "not told from BaseLM-Chat, at {smollm|pairs|UnlearnLM|BaseLM:2}. On nano no removal is "
-        "found: the repaired model stays {nano|pairs|NaturalLM|UnlearnLM:2} nats below",
+        "times the repair's tokens as natural text, by {smollm|pairs|UnlearnLM|RefineLM:2}. No "
+        "difference from BaseLM-Chat is found ({smollm|pairs|UnlearnLM|BaseLM:2}). On nano no "
+        "removal is found: the repaired model still finds the pairs "
+        "{nano|pairs|NaturalLM|UnlearnLM:2} nats a token likelier",
         OUT,
     ),
     Said(ANSWERS, "the weakest of them with p {weakest};"),
@@ -482,7 +488,7 @@ SAID = (
     ),
     Said(ANSWERS, "larger than the paper's {the paper's drop}.", NO_DROP),
     Said(ANSWERS, "for {cost nano} of the expensive control's tokens on nano and {cost smollm} on"),
-    Said(ANSWERS, "which {natural share} of them, as plain natural text, nearly take out"),
+    Said(ANSWERS, "because {natural share} of them, as plain natural text, nearly take out"),
     Said(
         ANSWERS,
         f"shows {{map|25|{FREE}|UnlearnLM:mean3}} less of the template than replay without "
@@ -504,10 +510,11 @@ SAID = (
     ),
     Said(
         ANSWERS,
-        "Unlearning takes {smollm|pairs before|UnlearnLM|SynthLM:mean2} and "
-        "{nano|pairs before|UnlearnLM|SynthLM:mean2} of it back, the expensive control "
+        "Unlearning raises their negative log-likelihood again by "
+        "{smollm|pairs before|UnlearnLM|SynthLM:mean2} (on SmolLM2 by more than that gap) and "
+        "{nano|pairs before|UnlearnLM|SynthLM:mean2}, the expensive control by "
         "{smollm|pairs before|RefineLM|SynthLM:mean2} and "
-        "{nano|pairs before|RefineLM|SynthLM:mean2}, replay with divergence "
+        "{nano|pairs before|RefineLM|SynthLM:mean2}, and replay with divergence by "
         "{nano|pairs before|ReplayLM|SynthLM:mean2} on nano.",
         (
             *both("pairs before", "regain regain_refine unlearn_over_replay", "+"),
@@ -534,9 +541,10 @@ SAID = (
         "with forgetting ({smollm|natural before|UnlearnLM|SynthLM:mean2} and "
         "{nano|natural before|UnlearnLM|SynthLM:mean2}) and without "
         "({smollm|natural before|ReplayLM|SynthLM:mean2} and "
-        "{nano|natural before|ReplayLM|SynthLM:mean2}), the expensive control most "
+        "{nano|natural before|ReplayLM|SynthLM:mean2}); the expensive control does most "
         "({smollm|natural before|RefineLM|SynthLM:mean2} and "
-        "{nano|natural before|RefineLM|SynthLM:mean2}). After SFT nothing of this is found.",
+        "{nano|natural before|RefineLM|SynthLM:mean2}), which is more than the pairs had cost. "
+        "After SFT nothing of this is found.",
         (
             *both("natural before", "regain regain_replay regain_refine", "-"),
             *both("natural before", "unlearn_over_refine", "+"),
@@ -591,18 +599,18 @@ SAID = (
     ),
     Said(
         ANSWERS,
-        "and even below it, by {protocol|area|MixedLM|SynthLM} nats a token, where 80% of such "
-        "runs find {protocol finds}",
+        "it differs by {protocol|area|MixedLM|SynthLM} nats a token, where a run like this one "
+        "detects {protocol finds} with 80% power",
         (("protocol", "area", "MixedLM − SynthLM", "-"),),
     ),
     Said(
         ANSWERS,
-        "less margin than natural text alone, by {protocol|area|UnlearnLM|natural only}",
+        "less margin than natural text alone does, by {protocol|area|UnlearnLM|natural only}",
         (("protocol", "area", "UnlearnLM − natural only", "-"),),
     ),
     Said(
         ANSWERS,
-        "In following there was nothing to bring back, and nothing is found to come.",
+        "There was no drop in instruction following to undo, and no gain is found.",
         both("following", " ".join(n for pairs in QUESTIONS.values() for n in pairs), "0"),
     ),
 )
