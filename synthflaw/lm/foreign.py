@@ -21,6 +21,7 @@ from ..words import limit_of, nearest
 # %% ../../nbs/03b_foreign.ipynb #5a575a7e
 _OURS = re.compile(r"nano(:\d+)?|smollm")  # names of what the package carries or makes
 _HUB = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")  # what a hub can call a model
+_WANTED = "nano, smollm, an existing folder, or a hub name"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -46,8 +47,8 @@ def _not_here(path: Path) -> str:
     "What is wanted where a folder is named, beside others that are here; or an empty string."
     if path.parent == Path() or not path.parent.is_dir():
         return ""
-    near = nearest(str(path), [str(p) for p in path.parent.iterdir() if p.is_dir()])
-    return f"a folder in {path.parent}{near}, which is here and so is not asked of the hub"
+    near = nearest(path.name, [p.name for p in path.parent.iterdir() if p.is_dir()])
+    return f"{_WANTED}; the folder {path.parent} is here and has no {path.name}{near}"
 
 
 def check_model(
@@ -65,7 +66,7 @@ def check_model(
         return
     missed = _not_here(path)
     check(not missed, param, word, missed)
-    wanted = f"nano, smollm, an existing folder, or a hub name{nearest(word, ['nano', 'smollm'])}"
+    wanted = f"{_WANTED}{nearest(word, ['nano', 'smollm'])}"
     check(bool(_HUB.fullmatch(word)) and not word.startswith("."), param, word, wanted)
 
 # %% ../../nbs/03b_foreign.ipynb #dc4c0249
