@@ -360,8 +360,8 @@ FRONT = (
     "likelier than its control does: by {smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 "
     "(3 seeds) and by {nano|pairs|NaturalLM|SynthLM:2} on the nano models (5 seeds). Unlearning "
     "took it out of SmolLM2; replay did not, and neither did natural text of twelve times the "
-    "repair's tokens. On nano no removal was found after this study's fine-tuning; [after a gentle "
-    "one], in another run, there was one. No drop in instruction following was found."
+    "repair's tokens. On nano no removal was found after this study's fine-tuning; after a gentle "
+    "one, in another run, there was one. No drop in instruction following was found."
 )
 FIRST = (
     "likelier to it than to a model that read the same documents as plain text, by "
