@@ -340,7 +340,8 @@ def diagnose(  # noqa: PLR0913
     _check_given(level, model, tokenizer, reference)
     tokenizer = tokenizer or default_tokenizer()
     sizes = {"seed": seed, "level": level, "sample": sample, "n_space": n_space, "n_perm": n_perm}
-    texts, known = _shared(earlier, sizes | {"n_model": n_model})
+    beside = {"n_model": n_model, "model": model is not None, "reference": reference is not None}
+    texts, known = _shared(earlier, sizes | beside)
     if texts is None:
         given = (*sizes.values(), progress, model is None)
         texts = corpus_level(natural, synthetic, tokenizer, *given)
@@ -357,5 +358,5 @@ def diagnose(  # noqa: PLR0913
     c["p"] |= m["p"]
     c |= {"q": metric_q(c["p"])} | _covered(c, seed)
     done = _assemble(c, m, tokenizer, {"seed": seed, "level": level, "sample": sample})
-    done.kept = {"sizes": sizes | {"n_model": n_model}, "texts": texts, "model": m}
+    done.kept = {"sizes": sizes | beside, "texts": texts, "model": m}
     return done

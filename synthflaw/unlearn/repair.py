@@ -186,7 +186,6 @@ class _Case:
 
     seen: _Bedside  # how it is looked at
     first: Diagnosis  # before
-    spans: dict | None  # id -> spans of the format
     benches: dict  # "report", and "choose" where there is a choice
     before: dict  # measures
     sizes: dict  # rows of each part
@@ -209,7 +208,7 @@ def _admitted(model, parts, seen, kit, method, asked) -> _Case:  # noqa: PLR0913
     _bring_rows(model, kit, list(benches.values()), method)
     before = seen.measures(model, benches["report"].before, first)
     sizes = {k: [len(side) for side in v] for k, v in parts.items()}
-    return _Case(seen, first, spans, benches, before, sizes)
+    return _Case(seen, first, benches, before, sizes)
 
 
 def _discharged(model, case: _Case, done: Treatment, frontier: list, budget) -> Repair:
