@@ -44,6 +44,7 @@ class Claim(NamedTuple):
     found: str  # the sentence where the effect was found
     reversed: str  # where the opposite was
     not_found: str  # where the interval includes 0
+    neither: str = ""  # where both models score 0, so that there is nothing to compare
 
 
 CHANCE = "differ by no more than chance may give"
@@ -84,6 +85,8 @@ _AFTER_SFT = (
         "On the contrary: answers of SynthLM-Chat carry the template's phrases "
         "less often than those of NaturalLM-Chat",
         f"It was not found in the answers' wording: SynthLM-Chat and NaturalLM-Chat {CHANCE}",
+        "Not in the answers' wording: "
+        "after SFT no answer of SynthLM-Chat or NaturalLM-Chat carries the template's phrases",
     ),
     Claim(
         "pattern_regain",
@@ -96,6 +99,8 @@ _AFTER_SFT = (
         "On the contrary: answers of UnlearnLM-Chat carry the template's phrases "
         "more often than those of SynthLM-Chat",
         f"No removal was found in the answers' wording: UnlearnLM-Chat and SynthLM-Chat {CHANCE}",
+        "There was nothing left to remove from the answers' wording: "
+        "after SFT no answer of SynthLM-Chat or UnlearnLM-Chat carries the template's phrases",
     ),
 )
 _BEFORE_SFT = (
@@ -157,12 +162,14 @@ def _mean(results: dict, model: str, metric: str | None) -> float | None:
     return (metrics.get(metric) or {}).get("mean")
 
 
-def _sentence(claim: Claim, cell: dict | None, models: list[str]) -> str:
+def _sentence(claim: Claim, cell: dict | None, models: list[str], means: list) -> str:
     "What is said of a contrast, with its number."
     s = standing(cell, claim.sign)
     if s == "not decided":
         return "This run cannot decide it (no interval was measured)."
-    words = {"found": claim.found, "reversed": claim.reversed, "not found": claim.not_found}[s]
+    nothing = claim.neither if means == [0, 0] else ""
+    without = nothing or claim.not_found
+    words = {"found": claim.found, "reversed": claim.reversed, "not found": without}[s]
     kind, shown = f"{cell['ci_kind']}, n = {cell['n']}", show_cell(bounded(cell))
     if claim.table == "hidden_contrasts":
         shown = f"{show_cell(cell, 2)} nats a token of plain text"
@@ -189,15 +196,16 @@ def verdicts(
         pair = CONTRASTS[claim.contrast.removesuffix("_before_sft")]
         models = [m if before else f"{m}-Chat" for m in pair]
         metric = {"contrasts": "if_strict", "pattern_contrasts": "pattern_rate"}.get(claim.table)
+        means = [_mean(results, m, metric) for m in models]
         out.append(
             {
                 "name": claim.name,
                 "question": claim.question,
                 "standing": standing(cell, claim.sign),
-                "sentence": _sentence(claim, cell, models),
+                "sentence": _sentence(claim, cell, models, means),
                 "cell": cell,
                 "models": models,
-                "means": [_mean(results, m, metric) for m in models],
+                "means": means,
                 "table": claim.table,
             }
         )
