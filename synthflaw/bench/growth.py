@@ -22,7 +22,7 @@ from ..analysis.fold import SummaryJob, fold_corpus
 from ..analysis.stream import batches
 from ..analysis.summary import summary_init, summary_update
 from .meter import Meter, in_turn, status_bytes
-from .plan import Shape
+from .plan import Shape, this_processor
 from synthflaw.core import (
     check,
     record_path,
@@ -152,7 +152,8 @@ def _model_run(size: str, seed: int, steps: int = 3) -> dict:
             _step(model, optimizer, ids)
         cost = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
     weights = sum(p.numel() for p in model.parameters())
-    return {"x": weights, "tokens": steps * LENGTH, **cost, "extra_bytes": meter.extra}
+    found = {"x": weights, "tokens": steps * LENGTH, **cost, "extra_bytes": meter.extra}
+    return found | {"card": this_processor()}
 
 # %% ../../nbs/88_growth.ipynb #017ef21c
 class PeakJob(SummaryJob):

@@ -6,7 +6,10 @@
 __all__ = []
 
 # %% ../../nbs/86_plan.ipynb #bdb16a72
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from ..core import check, read_json, record_path
@@ -112,16 +115,60 @@ def step_parts(
     waits = {"waiting for the network": passes * max(0.0, moved - work)}
     return parts | {"optimizer": update + calls} | waits
 
+# %% ../../nbs/86_plan.ipynb #272744d8
+def _best_time(run: Callable, least: float) -> float:
+    "Processor seconds of a call, the best of three rounds."
+    run()
+    found = []
+    for _ in range(3):
+        n, began = 0, time.process_time()
+        while time.process_time() - began < least:
+            run()
+            n += 1
+        found.append((time.process_time() - began) / n)
+    return min(found)
+
+
+def _attend(q) -> None:
+    "Causal attention, forward and backward."
+    from torch.nn.functional import scaled_dot_product_attention
+
+    scaled_dot_product_attention(q, q, q, is_causal=True).sum().backward()
+
+
+def this_processor(
+    least: float = 0.1,  # processor seconds of each of three rounds of a measurement
+) -> dict:  # flops, attention, bandwidth, call; as `processor_card` takes them
+    "What one thread of this processor reaches now, in float32."
+    import torch
+
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    flops = 2 * 1024**3 / _best_time(partial(torch.mm, a, b), least)
+    q = torch.randn(4, 8, 256, 64, requires_grad=True)
+    work = 3.5 * 2 * 4 * 256 * 256 * 8 * 64
+    x, y, small = torch.randn(4_000_000), torch.randn(4_000_000), torch.randn(8)
+    return {
+        "flops": flops,
+        "attention": work / _best_time(partial(_attend, q), least) / flops,
+        "bandwidth": 12 * x.numel() / _best_time(partial(torch.add, x, y), least),
+        "call": _best_time(partial(torch.add, small, small), least),
+    }
+
+
+def processor_card(
+    given: dict,  # of `this_processor`
+) -> Card:  # what it reaches is measured, so nothing is taken off
+    "A processor as a card."
+    here = Card("cpu", given["flops"], 0, given["bandwidth"], 1, "measured", 1.0)
+    return replace(here, attention=given["attention"], call=given["call"])
+
 # %% ../../nbs/86_plan.ipynb #ebe0d8c7
 def checked(
     record: dict | None = None,  # `card` and `runs`; None: those that were recorded
 ) -> list[dict]:  # shape, rows, measured and predicted seconds, error (share of the measured)
     "The runs by which the cost model was checked, predicted anew."
     record = record or read_json(record_path("plan", "check.json"))
-    given = record["card"]
-    here = Card("cpu", given["flops"], 0, given["bandwidth"], 1, "measured", 1.0)
-    here = replace(here, attention=given["attention"], call=given["call"])
-    out = []
+    here, out = processor_card(record["card"]), []
     for run in record["runs"]:
         shape = Shape(*run["shape"])
         parts = step_parts(shape, here, run["rows"] * shape.length, number=4)
