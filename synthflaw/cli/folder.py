@@ -237,6 +237,7 @@ def claim_folder(
 
 
 CONFIG = "synthflaw.yaml"  # beside the results; `--config` reads it
+TYPED = {"fold": "engine"}  # what an option is called where its value has another name
 
 
 def write_config(
@@ -247,7 +248,7 @@ def write_config(
 
     said = {k: v for k, v in vars(args).items() if k not in SPOKEN}
     plain = without_keys(json.loads(json.dumps(said, default=str)))
-    named = {k.replace("_", "-"): v for k, v in plain.items()}
+    named = {TYPED.get(k, k).replace("_", "-"): v for k, v in plain.items()}
     text = yaml.safe_dump(named, sort_keys=False, allow_unicode=True, width=1000)
     return write_text(Path(args.out) / CONFIG, text)
 

@@ -137,6 +137,12 @@ def _action_words(action: argparse.Action, value: Any) -> list[str]:
     return [f"{name}={value}"]
 
 
+def _typed(action: argparse.Action) -> str:
+    "The name of an option as it is typed, without dashes."
+    names = action.option_strings or [action.dest]
+    return names[-1].lstrip("-").replace("-", "_")
+
+
 def _file_words(
     said: dict,  # name -> value
     command: str,  # whose options they are
@@ -147,7 +153,7 @@ def _file_words(
     its = said.pop("command", command)
     check_words(its == command, "config", str(file), f"of {command}; it is of {its}")
     shown = [a for a in parser._actions if a.help != argparse.SUPPRESS and a.dest != "help"]
-    known = {a.dest: a for a in shown}
+    known = {_typed(a): a for a in shown}
     words = []
     for name, value in said.items():
         near = nearest(name, known)

@@ -197,18 +197,10 @@ def verdicts(
         models = [m if before else f"{m}-Chat" for m in pair]
         metric = {"contrasts": "if_strict", "pattern_contrasts": "pattern_rate"}.get(claim.table)
         means = [_mean(results, m, metric) for m in models]
-        out.append(
-            {
-                "name": claim.name,
-                "question": claim.question,
-                "standing": standing(cell, claim.sign),
-                "sentence": _sentence(claim, cell, models, means),
-                "cell": cell,
-                "models": models,
-                "means": means,
-                "table": claim.table,
-            }
-        )
+        said = {"name": claim.name, "question": claim.question, "table": claim.table}
+        said |= {"standing": standing(cell, claim.sign), "cell": cell, "models": models}
+        sentence = _sentence(claim, cell, models, means)
+        out.append(said | {"sentence": sentence, "means": means})
     return out
 
 # %% ../../nbs/75_claims.ipynb #5c0ffee3
