@@ -368,8 +368,7 @@ FIRST = (
     "{smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 (3 seeds), which makes a token "
     "{times as likely} times as likely, and by {nano|pairs|NaturalLM|SynthLM:2} on *nano*, the "
     "small model that ships with the package (5 seeds). Unlearning took that out of SmolLM2; "
-    "neither replay of natural text nor twelve times the repair's tokens of it did. On nano it "
-    "removed {taken out}, measured after a little fine-tuning (20 seeds); after the study's longer "
+    "natural text alone did not, even with twelve times as many tokens. On nano it removed {taken out}, measured after a little fine-tuning (20 seeds); after the study's longer "
     "one no removal was found. No drop in instruction following was found on either."
 )
 HELD = tuple(
@@ -544,7 +543,7 @@ SAID = (
         "{nano|natural before|ReplayLM|SynthLM:mean2}); the expensive control does most "
         "({smollm|natural before|RefineLM|SynthLM:mean2} and "
         "{nano|natural before|RefineLM|SynthLM:mean2}), which is more than the pairs had cost. "
-        "After SFT nothing of this is found.",
+        "After SFT nothing of this stands after correction.",
         (
             *both("natural before", "regain regain_replay regain_refine", "-"),
             *both("natural before", "unlearn_over_refine", "+"),
@@ -587,8 +586,8 @@ SAID = (
     Said(ANSWERS, PLANTED_SAID),
     Said(
         ANSWERS,
-        "unlearning has taken out {taken out} of what is hidden, and as many tokens of natural "
-        "text {taken by natural text}; the difference is "
+        "unlearning has taken out {taken out} of what is hidden, and the same number of tokens of "
+        "natural text has taken out {taken by natural text}; the difference is "
         "{protocol|hidden_plain|UnlearnLM|natural only} nats a token",
         (
             ("protocol", "hidden_plain", "UnlearnLM − natural only", "-"),
@@ -599,13 +598,13 @@ SAID = (
     ),
     Said(
         ANSWERS,
-        "it differs by {protocol|area|MixedLM|SynthLM} nats a token, where a run like this one "
-        "detects {protocol finds} with 80% power",
+        "has a *lower* margin than the model of one, by {protocol|area|SynthLM|MixedLM} nats a "
+        "token, where a run like this one detects {protocol finds} with 80% power",
         (("protocol", "area", "MixedLM − SynthLM", "-"),),
     ),
     Said(
         ANSWERS,
-        "less margin than natural text alone does, by {protocol|area|UnlearnLM|natural only}",
+        "natural text alone leaves more margin, by {protocol|area|natural only|UnlearnLM} nats",
         (("protocol", "area", "UnlearnLM − natural only", "-"),),
     ),
     Said(
