@@ -186,7 +186,7 @@ def corpus_level(  # noqa: PLR0913
     n_perm: int = 199,  # permutations
     progress: Callable | None = None,  # called with (what, documents) now and then
     by_word: bool = True,  # structural words, not tokens: where no model has a say
-) -> dict:  # "stats", "rows", the five measures, their "p" and "q"
+) -> dict:  # "stats", "rows", the six measures, their "p" and "q"
     "Everything that is measured without a model."
     counted = None if by_word else tokenizer
     read = _read({"natural": natural, "synthetic": synthetic}, counted, seed, sample, progress)

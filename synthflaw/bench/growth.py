@@ -25,6 +25,7 @@ from .meter import Meter, in_turn, status_bytes
 from .plan import Shape, this_processor
 from synthflaw.core import (
     check,
+    read_json,
     record_path,
     release_memory,
     set_threads,
@@ -168,22 +169,30 @@ class PeakJob(SummaryJob):
 
 
 def _workers_run(size: int, seed: int, tokens: float = 8e6) -> dict:
-    "Fold eight files with some processes."
+    "Fold eight files with some processes; `start` is what passes before the first file is read."
     tokenizer = load_lm("nano")[1]
     texts = list(_endless(tokens, tokenizer, seed))
+    ends = []
+
+    def tell(done, of):
+        ends.append(time.perf_counter())
+
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         for i in range(8):
             write_jsonl(here / "docs" / f"{i}.jsonl", [{"text": t} for t in texts[i::8]])
+        began, how = time.perf_counter(), {"jobs": size, "tell": tell}
         with Meter() as meter:
-            state = fold_corpus(here / "docs", PeakJob(tokenizer), here / "parts", jobs=size)
+            state = fold_corpus(here / "docs", PeakJob(tokenizer), here / "parts", **how)
+        reading = [read_json(file)["seconds"] for file in (here / "parts").glob("part-*.json")]
+        start = max(0.0, ends[0] - began - sum(reading) / len(reading))
         peaks = {}
         for file in (here / "parts").glob("*.peak"):
             process = file.stem.split("-")[1]
             peaks[process] = max(peaks.get(process, 0), int(file.read_text()))
     read = int(state["stats"]["counts"].sum())
     cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": sum(peaks.values())}
-    return {"x": size, "tokens": read, "processes": len(peaks)} | cost
+    return {"x": size, "tokens": read, "processes": len(peaks), "start": start} | cost
 
 # %% ../../nbs/88_growth.ipynb #5aaa7e01
 def _shared(model, way: str):

@@ -105,7 +105,7 @@ def make_requests(  # noqa: PLR0913
     max_tokens: int = 256,  # tokens of a chunk
     count: Callable[[str], int] | None = None,  # text -> tokens
     examples: list[dict] | None = None,  # seed pairs
-) -> list[Request]:  # every chunk once for n up to the number of chunks
+) -> list[Request]:  # one for each chunk, in a seeded order
     "The requests of a run, in a seeded order whatever the order of the documents."
     chunks = _chunks(documents, max_tokens, count)
     names = list(templates)

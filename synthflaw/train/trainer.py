@@ -137,7 +137,7 @@ class TokenView:
     margin: torch.Tensor  # (N,) logit of the label minus the highest other logit
     row: torch.Tensor  # (N,) number of the training row that each token belongs to
     step: int  # optimizer steps done
-    epoch: float  # passes over the rows begun, in parts
+    epoch: float  # passes over the rows so far, as a fraction
 
 # %% ../../nbs/40_label_trainer.ipynb #bd0818a5
 def through(

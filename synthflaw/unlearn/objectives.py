@@ -249,7 +249,7 @@ class SimNPO(Objective):
 
     needs: ClassVar[tuple] = ("segments",)
     beta: float = 4.5  # sharpness
-    margin: float = 0.0  # nats that the mean nll has to exceed
+    margin: float = 0.0  # γ of the paper; the mean nll has to exceed margin / beta, in nats a token
 
     def __post_init__(self):
         check(self.beta > 0, "beta", self.beta, "positive")

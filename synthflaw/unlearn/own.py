@@ -85,7 +85,9 @@ def forget_mined(  # noqa: PLR0913
     tokenizer,  # its tokenizer
     chat: list[dict],  # prompts with the answers that are wanted: the reference's, or the user's
     reference=None,  # the model before
-    natural: Sequence[str] = (),  # natural texts: what no reference says is held against them
+    natural: Sequence[
+        str
+    ] = (),  # natural texts, needed without a reference: a phrase counts if the answers have it more often
     settings: RestoreSettings | None = None,  # of a round
     rounds: int = 3,  # at most
     max_new_tokens: int = 48,  # longest answer

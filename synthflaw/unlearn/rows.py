@@ -253,7 +253,7 @@ def pack_flags(  # noqa: PLR0913
     seq_len: int,  # tokens of a packed row
     seed: int = 0,  # order of the items
     name: str = "items",  # the source, for the order and the error message
-) -> tuple[np.ndarray, np.ndarray, float]:  # ids, flags (n_rows, seq_len); passes begun
+) -> tuple[np.ndarray, np.ndarray, float]:  # ids, flags (n_rows, seq_len); passes so far
     "Pack tokens with a flag each; whole passes, each in a new order."
     check(len(items) > 0 or not n_rows, name, f"{len(items)} rows", "at least one row")
     need = n_rows * seq_len

@@ -44,7 +44,7 @@ class UnlearnResult:
     model: object  # the model, in eval mode
     history: list[dict]  # one a step: step, tokens so far, loss, its terms, learning_rate
     tokens: dict[str, int]  # {"forget", "replay"}: tokens read
-    passes: dict[str, float]  # {"forget", "replay"}: passes begun through the rows given
+    passes: dict[str, float]  # {"forget", "replay"}: passes through the rows given, in part
     labelled: dict[str, int]  # {"forget", "replay"}: tokens that counted in the loss
     steps: int  # optimizer steps
     seconds: float  # of this process, the cache included
