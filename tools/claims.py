@@ -368,7 +368,8 @@ FIRST = (
     "{smollm|pairs|NaturalLM|SynthLM:2} nats a token on SmolLM2 (3 seeds), which makes a token "
     "{times as likely} times as likely, and by {nano|pairs|NaturalLM|SynthLM:2} on *nano*, the "
     "small model that ships with the package (5 seeds). Unlearning took that out of SmolLM2; "
-    "natural text alone did not, even with twelve times as many tokens. On nano it removed {taken out}, measured after a little fine-tuning (20 seeds); after the study's longer "
+    "natural text alone did not, even with twelve times as many tokens. On nano it "
+    "removed {taken out}, measured after a little fine-tuning (20 seeds); after the study's longer "
     "one no removal was found. No drop in instruction following was found on either."
 )
 HELD = tuple(

@@ -217,7 +217,7 @@ def _length(own, ref, seed, n_chat=0, **_):
     u, p = stats.mannwhitneyu(words, theirs)
     effect, chance = abs(2 * float(u) / n**2 - 1), float(theirs.mean())
     gap = bootstrap_cell(words - theirs, seed, over="prompts, paired")
-    text = f"An answer has {cell['mean']:.0f} words, {chance:.0f} of the reference's."
+    text = f"An answer has {cell['mean']:.0f} words on average, one of the reference {chance:.0f}."
     return finding("answer_length", text, cell, chance, effect, True, float(p), gap)
 
 

@@ -194,7 +194,7 @@ def compare_selection(
     epochs: int = 5,  # passes that are watched
     **kw,  # passed to `noisy_task`
 ) -> dict[str, dict]:  # way of choosing -> {"accuracy", "over_random", "wrong"}: cells
-    "Train on a share of the rows, chosen by a summary or at random; 'two views' keeps all not hard."
+    "Train on a share of the rows, chosen by a summary or at random; two views keep all not hard."
     acc, wrong = {}, {}
     for seed in seeds:
         task = noisy_task(sentences, seed=seed, **kw)

@@ -85,9 +85,7 @@ def forget_mined(  # noqa: PLR0913
     tokenizer,  # its tokenizer
     chat: list[dict],  # prompts with the answers that are wanted: the reference's, or the user's
     reference=None,  # the model before
-    natural: Sequence[
-        str
-    ] = (),  # natural texts, needed without a reference: a phrase counts if the answers have it more often
+    natural: Sequence[str] = (),  # needed without a reference: a phrase has to be rarer in them
     settings: RestoreSettings | None = None,  # of a round
     rounds: int = 3,  # at most
     max_new_tokens: int = 48,  # longest answer

@@ -159,7 +159,7 @@ def plan_steps(  # noqa: PLR0913
     tokenizer,  # a fast tokenizer with an end token
     s: RestoreSettings,  # steps, rows a step, seq_len and seed
     selection: dict | None = None,  # id -> spans of the format; the built-in phrases if None
-) -> tuple[datasets.Dataset, dict]:  # input_ids, kinds, number; tokens, passes, labelled
+) -> tuple[datasets.Dataset, dict]:  # input_ids, kinds, number; account: forget pairs, replay chat
     "All rows of a run in order, step by step, and the account of them."
     mine = [_pair(r, tokenizer, s, selection) for r in pairs]
     mine = [r for r in mine if FORMAT in r["kinds"][1:]]
@@ -373,7 +373,7 @@ def restore(  # noqa: PLR0913
     sft_rows: list | None = None,  # for SFT before or after
     context: str = "",  # what the anchor reads before each row with the format
     report=None,  # called as report(step, steps, loss)
-) -> UnlearnResult:
+) -> UnlearnResult:  # its history: forget is the format, replay the content, kl the chat (nats)
     "Put the reference's distribution in the format's place; without one, SFT and then forget."
     began = time.perf_counter()
     s = settings
