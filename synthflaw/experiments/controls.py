@@ -19,7 +19,7 @@ from ..analysis.panel import read_panel
 from ..core import check, derive_seed, text_of
 from ..evaluate.instructions import load_instructions
 from ..evaluate.score import asked_gain
-from ..lm.model import generate
+from ..lm.model import generate, has_fast_bf16
 from ..study.experiment import SeedData, run_arms
 from ..study.preset import PRESETS, SEEN, Preset, base_lm, sft_settings
 from ..train.sft import sft
@@ -212,7 +212,7 @@ class Trial:
         rows, later = drawn[: self.size], drawn[self.size :]
         rows = spoiled(rows, plant, random.Random(own).sample(self.pairs, len(rows) // 2))
         model = copy.deepcopy(self.model)
-        settings = RestoreSettings(**{"dtype": "bfloat16", "seed": own} | self.restore)
+        settings = RestoreSettings(**{"dtype": "auto", "seed": own} | self.restore)
         fine_tune(model, self.tokenizer, rows, settings)
         if later:
             fine_tune(model, self.tokenizer, spoiled(later, Planted()), settings)
@@ -224,7 +224,8 @@ class Trial:
         model = self.taught(seed, arm, lesson)
         taught = time.process_time()
         if answers:
-            numbers = self.questions.followed(model.bfloat16())
+            fast = has_fast_bf16(model.device)
+            numbers = self.questions.followed(model.bfloat16() if fast else model)
         else:
             numbers = self.questions.margin(model) | {"margin_start": self.margin_start}
             if arm in ABOUT_TEMPLATE:
