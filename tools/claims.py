@@ -319,8 +319,6 @@ ANYTHING = {
     "weakest": _weakest,
     "misses": _misses,
     "room": _room,
-    "start first": lambda: f"{rows('controls')[0]['margin_start']:.3f}",
-    "start second": lambda: f"{rows('controls')[-1]['margin_start']:.3f}",
     "alarms SmolLM2": lambda: _alarms("controls"),
     "alarms nano": lambda: _alarms("controls_nano"),
     "five alike": lambda: f"{1 - 0.05 ** (1 / 5):.0%}",
@@ -435,9 +433,11 @@ PLANTED_SAID = (
     "On nano, with five seeds, both detect an eighth of the SFT rows spoiled, by "
     "{controls_nano|margin|12%} and {controls_nano|margin_other|12%} nats a token. They would find "
     "a drop of the paper's relative size with a power of {controls_nano|margin|power|other}, not "
-    "counting the spread of pre-training. On SmolLM2, with three seeds, a quarter of the rows "
-    "spoiled moves them by {controls|margin|25%} and {controls|margin_other|25%}; neither stands "
-    "after correction."
+    "counting the spread of pre-training. On SmolLM2, with five seeds, both detect a sixteenth of "
+    "the rows spoiled, by {controls|margin|6%} and {controls|margin_other|6%}; a drop of the "
+    "paper's relative size they would find with a power of {controls|margin|power|same} and "
+    "{controls|margin_other|power|same} if the arms share their rows of SFT, and of "
+    "{controls|margin|power|other} and {controls|margin_other|power|other} if they share none."
 )
 
 
@@ -445,7 +445,6 @@ def measured() -> list[Said]:
     "What is said of each measure with planted drops; what stands is in `NAMED`."
     out = [Said(CONTROLS, ALARM.format(scale)) for scale in PLANTED.values()]
     out.append(Said(CONTROLS, "one of {the paper's share} of its score in FollowBench"))
-    out.append(Said(CONTROLS, "margin is {start first} on one and {start second} on the other."))
     for name, scale in PLANTED.items():
         for measure, words in MARGINS.items():
             carries = tuple((name, measure, *dose) for dose in NAMED.get((name, measure), ()))
@@ -453,10 +452,10 @@ def measured() -> list[Said]:
     return out
 
 
-FOUND = tuple((dose, "-") for dose in DOSES[1:])  # all of them but the smallest, which was not run
+FOUND = tuple((dose, "-") for dose in DOSES[1:])  # on nano the smallest was not run
 NAMED = {
-    ("controls", "margin"): (("12%", "0"), ("25%", "0")),
-    ("controls", "margin_other"): (("12%", "0"), ("25%", "0")),
+    ("controls", "margin"): tuple((dose, "-") for dose in DOSES),
+    ("controls", "margin_other"): tuple((dose, "-") for dose in DOSES),
     ("controls_nano", "margin"): FOUND,
     ("controls_nano", "margin_other"): FOUND,
 }  # (record, measure) -> doses that its sentence names, and what they are after correction
