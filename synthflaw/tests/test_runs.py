@@ -204,7 +204,7 @@ def test_pretrain_refuses_another_seed(folder, capsys, monkeypatch):
 
 # %% ../../nbs/tests/test_runs.ipynb #7518932d
 STUDY = """
-import sys, time
+import signal, sys, time
 import synthflaw.runs as runs
 
 
@@ -223,6 +223,8 @@ def train(file, report=None):
 
 
 if __name__ == "__main__":
+    # a shell that runs the tests in the background has switched it off
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run = runs.RunFolder(sys.argv[1], {})
     stages = [runs.Stage(n, train, (f"{run.path}/{n}.txt",)) for n in ("a", "b")]
     runs.run_stages(run, stages, jobs=2)
