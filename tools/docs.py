@@ -437,12 +437,18 @@ def within(address: str, name: str, pages: dict[str, Links]) -> str:
     return ""
 
 
+NESTED = re.compile(r"\[<a [^>]*><code>([^<]*)</code></a>\]\(")  # as [`name`](page) comes out
+
+
 def problems() -> list[str]:
     "Step 6: broken links, and anything a page would load from elsewhere."
     pages = {}
-    for path in SITE.rglob("*.html"):
-        pages[path.relative_to(SITE).as_posix()] = Links(path.read_text(encoding="utf-8"))
     faults: dict[str, list[str]] = {}
+    for path in SITE.rglob("*.html"):
+        name, text = path.relative_to(SITE).as_posix(), path.read_text(encoding="utf-8")
+        pages[name] = Links(text)
+        for code in NESTED.findall(text):
+            faults.setdefault(f"{code} is a link within a link", []).append(name)
     for name, page in pages.items():
         for address in sorted(page.links | page.loads):
             parts = urlsplit(address)
