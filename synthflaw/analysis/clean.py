@@ -203,8 +203,7 @@ def clean(  # noqa: PLR0913
     strip: bool = False,  # cut the template out
     rewrite: Any = False,  # True: content into several formats; an engine: a model writes it anew
     cap: int | float | None = None,  # most rows a template: a number, or (float) a share of all
-    dedup: float
-    | None = 0.95,  # Jaccard index from which contents are duplicates; None: all rows are kept
+    dedup: float | None = 0.95,  # Jaccard index of contents that are duplicates; None: keep all
     filters: dict | None = None,  # name -> filter of pairs, see `apply_filters`
     min_words: int = 3,  # fewest words of content of a row that is changed
     seed: int = 0,  # decides the formats
