@@ -32,6 +32,7 @@ ARMS = {
     "interpolate .85": ("interpolate", {"share": 0.85}),
     "restore": ("restore", {}),
     "ftpo": ("ftpo", {}),
+    "dpo": ("dpo", {}),
     "sft": ("sft", {}),
     "negate": ("negate", {}),
     "forget": ("forget", {"floor": 0.25}),
