@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
-from scipy import stats
 
 from .tokens import log_odds, token_text, vocab_size
 from ..core import Document, check, text_of
@@ -97,6 +96,8 @@ def presence_p(
     n_synthetic: int,  # synthetic documents
 ) -> np.ndarray:  # (K,) one-sided p: in more synthetic documents than permuting documents gives
     "Exact permutation p-value of each item's document counts (hypergeometric tail)."
+    from scipy import stats  # not at the top: a worker that only counts starts sooner without
+
     a, b = np.asarray(natural_df, np.int64), np.asarray(synthetic_df, np.int64)
     if not len(a):
         return np.zeros(0)
@@ -113,6 +114,8 @@ def fdr(
     p: np.ndarray,  # (K,) p-values
 ) -> np.ndarray:  # (K,) q-values
     "Benjamini–Hochberg q-values."
+    from scipy import stats
+
     p = np.asarray(p, np.float64)
     return stats.false_discovery_control(p) if len(p) else p
 

@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/88_growth.ipynb #82a106c3
 import math
+import multiprocessing
 import os
 import tempfile
 import time
@@ -157,25 +158,21 @@ def _model_run(size: str, seed: int, steps: int = 3) -> dict:
     return found | {"card": this_processor()}
 
 # %% ../../nbs/88_growth.ipynb #017ef21c
-class PeakJob(SummaryJob):
-    "Leaves the peak of memory of each process that reads."
-
-    def run(self, part, beside):
-        "The summary of a part."
-        state = super().run(part, beside)
-        peak = max(status_bytes("VmHWM"), 1)
-        beside.with_name(f"{part.index}-{os.getpid()}.peak").write_text(str(peak))
-        return state
+def _peaks() -> list[int]:
+    "Peak memory of each worker in bytes, or of this process where there is none."
+    readers = [p.pid for p in multiprocessing.active_children()] or [os.getpid()]
+    return [status_bytes("VmHWM", pid) for pid in readers]
 
 
 def _workers_run(size: int, seed: int, tokens: float = 8e6) -> dict:
     "Fold eight files with some processes; `start` is what passes before the first file is read."
     tokenizer = load_lm("nano")[1]
     texts = list(_endless(tokens, tokenizer, seed))
-    ends = []
+    ends, peaks = [], []
 
     def tell(done, of):
         ends.append(time.perf_counter())
+        peaks[:] = _peaks()  # the workers are still there
 
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
@@ -183,15 +180,11 @@ def _workers_run(size: int, seed: int, tokens: float = 8e6) -> dict:
             write_jsonl(here / "docs" / f"{i}.jsonl", [{"text": t} for t in texts[i::8]])
         began, how = time.perf_counter(), {"jobs": size, "tell": tell}
         with Meter() as meter:
-            state = fold_corpus(here / "docs", PeakJob(tokenizer), here / "parts", **how)
+            state = fold_corpus(here / "docs", SummaryJob(tokenizer), here / "parts", **how)
         reading = [read_json(file)["seconds"] for file in (here / "parts").glob("part-*.json")]
         start = max(0.0, ends[0] - began - sum(reading) / len(reading))
-        peaks = {}
-        for file in (here / "parts").glob("*.peak"):
-            process = file.stem.split("-")[1]
-            peaks[process] = max(peaks.get(process, 0), int(file.read_text()))
     read = int(state["stats"]["counts"].sum())
-    cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": sum(peaks.values())}
+    cost = {"cpu": meter.cpu, "wall": meter.wall, "extra_bytes": sum(peaks)}
     return {"x": size, "tokens": read, "processes": len(peaks), "start": start} | cost
 
 # %% ../../nbs/88_growth.ipynb #5aaa7e01

@@ -19,10 +19,11 @@ from ..core import check, read_json, write_json
 
 # %% ../../nbs/80_meter.ipynb #c8beba15
 def status_bytes(
-    field: str,  # of /proc/self/status: VmRSS is resident memory, VmHWM its peak
+    field: str,  # of /proc/PID/status: VmRSS is resident memory, VmHWM its peak
+    pid: int | str = "self",  # of which process
 ) -> int:  # 0 where there is no such line
-    "A line of the status of this process, in bytes."
-    status = Path("/proc/self/status")
+    "A line of the status of a process, in bytes."
+    status = Path(f"/proc/{pid}/status")
     lines = status.read_text().splitlines() if status.exists() else []
     found = (int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
     return next(found, 0)
