@@ -66,7 +66,7 @@ def text_of(
         return item["text"]
     check(
         isinstance(item, dict) and {"prompt", "completion"} <= item.keys(),
-        "sources",
+        "item",
         item,
         "texts, documents, or rows with text, or with prompt and completion",
     )
@@ -181,9 +181,9 @@ def write_jsonl(
 def read_jsonl(
     path: str | Path,  # a file with one JSON object a line
 ) -> list[dict]:  # the rows
-    "Read JSON lines; a line that does not parse is an error that names it."
+    "Read JSON lines, divided at newlines only; a line that does not parse is an error naming it."
     rows = []
-    for i, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for i, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
         try:

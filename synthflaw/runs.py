@@ -137,7 +137,7 @@ class RunFolder:
         command: str | None = None,  # who makes the folder
         options: dict | None = None,  # words of the command
         inputs: dict | None = None,  # name -> {"source", "path", "model", "files": name -> hash}
-        extend: bool = False,  # other options and inputs may follow: what is kept has its own key
+        extend: bool = False,  # the folder may be one of other options or inputs
     ):
         self.path = Path(path)
         self.made = not self.path.exists()
@@ -172,7 +172,7 @@ class RunFolder:
 
 # %% ../nbs/02_runs.ipynb #5d1bce73
 def quiet() -> None:
-    "Turn off progress bars and warnings of other libraries."
+    "Turn off other libraries' progress bars, and all warnings of Python in this process."
     import warnings
 
     import datasets
@@ -189,7 +189,7 @@ class Stage:
     "One step of a run."
 
     name: str  # e.g. "seed-0/SynthLM-Chat"
-    fn: object  # called as fn(*args, report=...); in a module, where workers are to find it
+    fn: object  # fn(*args, report=report), importable where workers are to run it
     args: tuple  # its arguments
     needs: tuple = ()  # names of stages that must be finished
     work: float = 0.0  # rough cost, in tokens trained, for the time left
@@ -308,7 +308,7 @@ def run_stages(
     stages: list[Stage],  # what to do
     jobs: int = 1,  # processes; 1 computes in this one
     threads: int = 1,  # threads of each
-    show=None,  # called as show(event, name, step, steps, loss)
+    show=None,  # show(event, stage, step, steps, loss); event: start, step, done or kept
 ) -> None:
     "Run stages whose needs are met until all are finished; a finished one is not repeated."
     show = show or (lambda *event: None)

@@ -184,8 +184,8 @@ def minimum_detectable_effect(
         sd = math.sqrt(math.fsum((v - mean) ** 2 for v in sd) / (len(sd) - 1))
     check(n >= 2, "n", n, "at least 2 seeds")
     check(sd >= 0, "sd", sd, "not negative")
-    allowed = "above 1 - level and below 1, with a level between 0 and 1"
-    check(0 < level < 1 and 1 - level < power < 1, "power", power, allowed)
+    check(0 < level < 1, "level", level, "between 0 and 1")
+    check(1 - level < power < 1, "power", power, f"above 1 - level = {1 - level:g} and below 1")
     if sd == 0:
         return math.nan
     t = float(stats.t.ppf((1 + level) / 2, n - 1))
@@ -240,12 +240,13 @@ def seeds_to_find(
 def mcnemar(
     a: Sequence[bool],  # followed or not, one a prompt
     b: Sequence[bool],  # the other model on the same prompts
-) -> dict:  # {"only_a", "only_b", "p", "n"}
+) -> dict:  # prompts "only_a" and "only_b" follows; two-sided exact "p"; "n" prompts
     "McNemar's exact test for two models on the same prompts."
     from scipy import stats
 
     check(len(a) == len(b) > 0, "a, b", (len(a), len(b)), "verdicts on the same prompts")
-    check(all(v in (0, 1) for v in (*a, *b)), "a, b", "other values", "verdicts, each 0 or 1")
+    wrong = [v for v in (*a, *b) if v not in (0, 1)]
+    check(not wrong, "a, b", wrong[:1], "verdicts, each 0 or 1")
     only_a = sum(x > y for x, y in zip(a, b, strict=True))
     only_b = sum(y > x for x, y in zip(a, b, strict=True))
     p = 1.0 if only_a == only_b else float(stats.binomtest(only_a, only_a + only_b).pvalue)

@@ -172,7 +172,7 @@ def attribution(  # noqa: PLR0913
     max_length: int = 512,  # tokens kept of each row
     seed: int = 0,  # of the bootstrap
     batch_tokens: int = 4096,  # size of a batch
-) -> dict:  # "distribution" and "likelihood" in nats a row; "tokens"; "by_template"
+) -> dict:  # "distribution", KL(ref ‖ model), and "likelihood", both nats a row; "tokens"; …
     "The shift of a model split over token classes; the parts sum to the whole."
     rows = list(rows)
     spans = spans if spans is not None else [()] * len(rows)

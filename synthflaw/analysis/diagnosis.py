@@ -148,17 +148,19 @@ class Diagnosis:
         return self.data
 
     def value(self, name: str) -> float | None:
-        "A number to put a limit on: score, pattern_rate, coverage, auc, js or findings."
+        "By name: score (nats a token), pattern_rate, coverage, auc, js (bits) or findings."
         d = self.data
         over = d.get("overfit") or {}
-        return {
+        numbers = {
             "score": (over.get("score") or {}).get("mean"),
             "pattern_rate": (over.get("pattern_rate") or {}).get("mean"),
             "coverage": d["details"]["template_coverage"]["mean"],
             "auc": d["separability"]["auc"],
             "js": d["token_divergence"]["js_bits"]["mean"],
             "findings": float(sum(f.get("severity") != "negligible" for f in d["findings"])),
-        }[name]
+        }
+        check(name in numbers, "name", name, f"one of {', '.join(numbers)}")
+        return numbers[name]
 
     def select(self, rows: Iterable[str | dict | Document]) -> Iterator[dict]:
         "Rows of `selection.jsonl`: the spans of templates, in characters of `core.text_of(row)`."
@@ -321,7 +323,7 @@ def _covered(c: dict, seed: int) -> dict:
 
 # %% ../../nbs/37_diagnosis.ipynb #0f51cbf3
 def diagnose(  # noqa: PLR0913
-    natural: Iterable[str | dict | Document] | dict,  # natural texts, or their `stats_finalize`
+    natural: Iterable[str | dict | Document] | dict,  # at least 10 texts, or `stats_finalize`'s
     synthetic: Iterable[str | dict | Document] | dict,  # synthetic texts or rows, or the same
     model=None,  # a model that may have been trained on it
     tokenizer=None,  # of the model; None without a model: `default_tokenizer`

@@ -109,8 +109,8 @@ def divergence_test(
     n_perm: int = 199,  # permutations of the documents
     n_boot: int = 200,  # resamples of documents, for the interval
     seed: int = 0,  # of both
-) -> dict:  # {"js_bits", "total_variation"}: cells with "plug_in", "null" and "p"
-    "Jensen–Shannon divergence and total variation, with bootstrap interval and permutation p."
+) -> dict:  # js_bits (bits), total_variation (0 to 1): bias-corrected cells; plug_in, null, p
+    "Jensen–Shannon divergence (Lin 1991) and total variation, bootstrap interval, permutation p."
     sizes, both = (len(natural_ids), len(synthetic_ids)), "natural_ids and synthetic_ids"
     check(min(sizes) >= 4, both, sizes, "at least 4 documents each")
     counts = _rows_matrix([*natural_ids, *synthetic_ids])

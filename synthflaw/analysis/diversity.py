@@ -111,7 +111,7 @@ def diversity_test(  # noqa: PLR0913
     folds: int = 10,  # disjoint parts of each side
     fold_docs: int = 50,  # documents of a part, at most
     seed: int = 0,  # of the division
-) -> dict[str, dict]:  # measure -> cell of the gap, with "p" and the means of both sides
+) -> dict[str, dict]:  # compression_ratio, distinct_2, … -> cell of the gap, p and both means
     "Diversity, synthetic minus natural, on equal numbers of documents, by Welch's t over parts."
     size = min(fold_docs, len(natural) // folds, len(synthetic) // folds)
     most = f"at least {4 * folds} texts each for {folds} folds"

@@ -236,7 +236,7 @@ def token_test(  # noqa: PLR0913
     min_ratio: float = 1.5,  # least ratio of the shares of documents that contain the token
     prior: float = 1000.0,  # total prior count of `log_odds`
     min_docs: int = 5,  # tokens in fewer documents of both sides together are not tested
-) -> list[dict]:  # one a token, largest z first; shares per million tokens and of documents
+) -> list[dict]:  # over-used tokens, largest z first: token, log_odds (nats), z, q_value, shares
     "Tokens over-represented by a test that permutes documents, ranked by log-odds."
     check(0 < level < 1, "level", level, "between 0 and 1")
     sizes = (sum(map(len, natural_ids)), sum(map(len, synthetic_ids)))

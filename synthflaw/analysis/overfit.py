@@ -273,7 +273,7 @@ class PatternCallback(TrainerCallback):
     def __init__(  # noqa: PLR0913
         self,
         tokenizer,  # of the model
-        patterns: Sequence[str],  # mined patterns
+        patterns: Sequence[str],  # mined patterns, one at least with a fixed opening
         natural: Sequence[str | Document],  # natural documents, for the controls
         every: int = 50,  # steps between two looks
         limit: float | None = None,  # stop above this score, in nats per token; None: never
@@ -291,6 +291,8 @@ class PatternCallback(TrainerCallback):
         self.max_new_tokens = max_new_tokens
         self.seed = seed
         heads = pattern_heads(patterns)
+        allowed = "mined patterns, one at least with a fixed opening"
+        check(len(heads) > 0, "patterns", list(patterns), allowed)
         size = _opening_size(heads, tokenizer)
         self.phrases = heads + control_openings(self.natural, tokenizer, size, seed=seed)
         self.ref = None  # (prompts, phrases) of the model as it is when training begins

@@ -20,11 +20,13 @@ def stats_init(  # noqa: PLR0913
     tokenizer,  # the one `stats_update` will use; None: words are counted, not tokens
     seed: int = 0,  # of the sample
     sample: int = 2000,  # texts kept
-    width: int = 1 << 18,  # counters of a row of the sketch
+    width: int = 1 << 18,  # counters of a row of the sketch, a power of two
     depth: int = 4,  # rows of the sketch
     max_chars: int = 20_000,  # longest text kept in the sample, in characters
 ) -> dict:  # an empty state
     "The state before the first text."
+    power = width > 0 and width & (width - 1) == 0
+    check(power, "width", width, "a power of two")
     V = vocab_size(tokenizer) if tokenizer else 0
     return {
         "counts": np.zeros(V, np.int64),
@@ -130,7 +132,7 @@ def stats_finalize(
 ) -> (
     dict
 ):  # "counts", "df", "documents", "characters", "tokens", "sample", "pair_count", "pair_error"
-    "The statistics of a state; `pair_count(ids)` is at most `pair_error` too high."
+    "The statistics of a state; `pair_count` is more than `pair_error` too high with p <= e**-depth."
     depth, width = state["sketch"].shape
 
     def pair_count(ids):

@@ -63,7 +63,7 @@ def check_counts(
 def log_odds(
     natural_counts: np.ndarray,  # (V,) counts in natural text
     synthetic_counts: np.ndarray,  # (V,) counts in synthetic text
-    prior: float | np.ndarray = 1000.0,  # (V,) prior counts, or their sum: spread as in the texts
+    prior: float | np.ndarray = 1000.0,  # (V,) prior counts; or a sum, spread as both texts are
 ) -> tuple[np.ndarray, np.ndarray]:  # (V,) log-odds ratio in nats, (V,) its z
     "Log-odds ratio of each token, synthetic against natural, with a Dirichlet prior."
     n, s = np.asarray(natural_counts, np.float64), np.asarray(synthetic_counts, np.float64)

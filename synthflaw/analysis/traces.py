@@ -188,7 +188,7 @@ def hidden_format(  # noqa: PLR0913
     n: int = 32,  # rows, and natural texts, that are scored
     max_tokens: int = 128,  # tokens of each
     seed: int = 0,  # of the resampling
-) -> dict:  # "contexts": {name: cell of H with p, "p_model", "p_reference"}, "natural", "layout"
+) -> dict:  # "contexts": {name: cell, nats a token; mean p_model, p_reference}, "natural", "layout"
     "How much likelier the format has become than natural text has, where no answer shows it."
     check(reference is not None, "reference", None, "a model with the same tokenizer")
     limit = getattr(model.config, "max_position_embeddings", None) or 2048

@@ -207,7 +207,8 @@ def _rows(args, model, tokenizer, say):
     else:
         replay = load_rows(args.replay, columns[args.replay], tell)
     check_sides(forget, replay, tokenizer, ("forget", "replay"))
-    return split_rows(forget, tokenizer), split_rows(replay, tokenizer)
+    halves = {"forget": forget, "replay": replay}
+    return tuple(split_rows(rows, tokenizer, name=name) for name, rows in halves.items())
 
 # %% ../../nbs/cli/08_unlearn.ipynb #e63ade01
 def _stop_rule(args, tokenizer, natural):

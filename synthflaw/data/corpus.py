@@ -46,9 +46,9 @@ def _key(paragraph: str) -> int:
 
 def deduplicate(
     docs: Iterable[Document],  # in a fixed order: the first occurrence is kept
-    min_words: int = 20,  # fewer words left: the document is dropped
+    min_words: int = 20,  # fewest words after the first paragraph; fewer: the document is dropped
 ) -> Iterator[Document]:
-    "Remove paragraphs that occurred before, and documents with too little left."
+    "Drop repeated ids and paragraphs seen before; the first paragraph (the name) always stays."
     seen, ids = set(), set()
     for doc in docs:
         head, *paragraphs = doc.text.split("\n\n")

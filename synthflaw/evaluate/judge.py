@@ -74,7 +74,7 @@ def judge(
     constraint: dict,  # {"id", "kwargs"}
     answer: str,  # the text to be judged
 ) -> dict:  # {"id", "strict", "loose"}
-    "IFEval's verdict on one constraint."
+    "IFEval's verdict on one constraint (arXiv 2311.07911)."
     name = constraint["id"]
     check(name in CHECKERS, "id", name, f"one of {', '.join(CHECKERS)}")
     kwargs = json.dumps(constraint["kwargs"], sort_keys=True)

@@ -105,7 +105,7 @@ def score(
     families: Iterable[str] | None = None,  # families that count; all if None
     seed: int = 0,  # of the shuffles
     shuffles: int = 5,  # how often the answers are dealt to other prompts
-) -> dict[str, dict]:  # metric -> cell over prompts
+) -> dict[str, dict]:  # if_strict, if_loose, … (shares), answer_words -> cell over prompts
     "Strict and loose instruction following by prompt, with the level of chance."
     return _means(_judged(rows, answers, families, seed, shuffles))
 

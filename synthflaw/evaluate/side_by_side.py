@@ -194,7 +194,7 @@ def judge_pairs(
     engine,  # an engine of `synthflaw.data.engines`, e.g. EndpointEngine
     seed: int = 0,  # of the requests
 ) -> dict:  # "win_rate" of `first` (a cell; tie: half), counts of outcomes, words, "verdicts"
-    "Pairwise comparison by a judge, each pair in both orders."
+    "Pairwise comparison by a judge, each pair in both orders (arXiv 2306.05685)."
     sizes, allowed = (len(first), len(second)), f"one answer for each of the {len(rows)} prompts"
     check(sizes == (len(rows),) * 2 and rows, "first and second", sizes, allowed)
     asked = []

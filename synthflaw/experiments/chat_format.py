@@ -268,7 +268,7 @@ def frame_study(
     seeds: Iterable[int] = range(5),  # of the study
     preset: Preset = PRESETS["nano"],  # of the study
     arms: Iterable[str] = LAST,  # FramedLM, cut, repaired or fine-tuned again
-    weights: Iterable[float] = WEIGHTS,  # to choose from
+    weights: Iterable[float] = WEIGHTS,  # forgetting weights to try on the tuning seeds
     families: Callable[[int], list] = recorded_families,  # seed -> families that count
     sizes: dict | None = None,  # n_beside and n_replay of `Framed`
     show: Callable | None = print,  # called with each new row

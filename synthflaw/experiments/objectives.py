@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core import read_jsonl
+from ..core import check, read_jsonl
 from synthflaw.study.experiment import (
     Patient,
     answer_scores,
@@ -199,13 +199,15 @@ def compare_objectives(
     run: str | Path,  # folder; with the data and models of a study where there is one
     seeds: Iterable[int] = range(5),  # of the study
     preset: Preset = PRESETS["nano"],  # of the study
-    objectives: Iterable[str] = tuple(SCALE),  # which; bounded is one of them
+    objectives: Iterable[str] = tuple(SCALE),  # names to compare; bounded has to be among them
     families: Callable[[int], list] = recorded_families,  # seed -> families that count
     show: Callable | None = print,  # called with each new row
 ) -> list[dict]:  # rows of the stages "tuning", "before SFT" and "after SFT"
     "Tune each objective on a tuning model, then run all of them on every seed; resumable."
+    objectives = list(objectives)
+    check("bounded" in objectives, "objectives", objectives, "names with bounded among them")
     file = Path(run) / "objectives.jsonl"
-    arms = _treatments(_tune(run, preset, list(objectives), show), list(objectives))
+    arms = _treatments(_tune(run, preset, objectives, show), objectives)
     wards = {}
 
     def ward_of(seed):

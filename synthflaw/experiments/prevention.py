@@ -130,7 +130,7 @@ def prevention(
     preset: Preset = PRESETS["nano"],  # of the study
     show: Callable | None = print,  # called with each new row
 ) -> list[dict]:  # seed, arm, cpu, and the measures before SFT
-    "All diets and cures on all seeds; resumable."
+    "Train every preventive mixture and every repair on every seed; resumable."
 
     def row(kitchen, arm):
         began = time.process_time()

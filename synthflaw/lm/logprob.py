@@ -175,7 +175,7 @@ def encoded_logps(
 def token_logps(  # noqa: PLR0913
     model,  # a causal language model
     tokenizer,  # its tokenizer
-    texts: Iterable[str | dict | Document],  # texts, documents, or rows (their completions)
+    texts: Iterable[str | dict | Document],  # all tokens but the first; of pairs the completion's
     batch_tokens: int | None = None,  # of a batch, padding included; None: `fitting_batch`
     max_length: int | None = None,  # tokens kept of each row; None: the model's context
     padding_side: str = "right",  # "right" or "left": the result is the same

@@ -67,7 +67,7 @@ def _byte_bpe(texts, vocab_size):
 
 def train_tokenizer(
     texts: Iterable[str],  # what to learn the merges from
-    vocab_size: int = 2048,  # size with the 256 bytes and the special tokens
+    vocab_size: int = 2048,  # most tokens, the 256 bytes and the special ones included
 ) -> PreTrainedTokenizerFast:  # with chat template
     "Train a byte-level BPE tokenizer."
     least = 256 + len(_SPECIAL)
@@ -272,7 +272,7 @@ def check_weights(
 def load_lm(
     name: str | Path,  # "nano", "nano:N", "smollm", a folder, or a hub name
     device: str = "auto",  # see `resolve_device`
-    dtype: str = "auto",  # see `resolve_dtype`
+    dtype: str = "auto",  # or float32, bfloat16, float16; auto: bfloat16 on a GPU that has it
     trust_remote_code: bool = False,  # run code that comes with the model
 ) -> tuple:  # (model, tokenizer)
     "Load a causal language model and its tokenizer; damaged weights are refused."
@@ -306,9 +306,10 @@ def save_lm(
     model,  # a causal language model
     tokenizer,  # its tokenizer; its chat template is kept
     folder: str | Path,  # made if absent
-    dtype: str | None = None,  # data type of the file; that of the model if None
+    dtype: str | None = None,  # of the file: float32, bfloat16 or float16; None: the model's
 ) -> Path:  # the folder
     "Save model and tokenizer as an ordinary `save_pretrained` folder."
+    check(dtype is None or dtype in _DTYPES, "dtype", dtype, f"None or one of {', '.join(_DTYPES)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = None

@@ -70,7 +70,7 @@ def _scattered(logits, labels, mask):
 def label_logps(
     logits: Tensor,  # (B, T, V) of a causal language model
     labels: Tensor,  # (B, T) token ids, -100 where nothing is to be scored
-) -> tuple[Tensor, Tensor]:  # logps (B, T-1), 0 where masked; mask (B, T-1)
+) -> tuple[Tensor, Tensor]:  # (B, T-1) nats in float32, 0 where masked; (B, T-1) mask
     "Log-probability of each label under the logits of the position before it."
     mask = shift(labels)[1]
     return _scattered(*labelled(logits, labels), mask), mask
@@ -93,7 +93,7 @@ def label_logps_from_hidden(
     head_weight: Tensor,  # (V, D)
     labels: Tensor,  # (B, T) token ids, -100 where nothing is to be scored
     head_bias: Tensor | None = None,  # (V,)
-) -> tuple[Tensor, Tensor]:  # logps (B, T-1), 0 where masked; mask (B, T-1)
+) -> tuple[Tensor, Tensor]:  # (B, T-1) nats in float32, 0 where masked; (B, T-1) mask
     "As `label_logps`, projecting labelled positions only."
     at_labels, y = labelled(hidden, labels)  # (N, D), (N,)
     mask = shift(labels)[1]

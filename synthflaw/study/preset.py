@@ -38,9 +38,9 @@ class Preset:
     source: str = "embedded"  # SOURCE of the documents
     role: str = "report"  # which documents: "report" or "tuning"
     pretrainings: int = 3  # seed s starts from pre-training s modulo this
-    scratch_tokens: int = 0  # pre-train the base anew on so many tokens; 0: as `base` names it
+    scratch_tokens: int = 0  # tokens to pre-train the base on first; 0: take `base` as it is
     arm_tokens: int = 240_000  # N: tokens of NaturalLM, SynthLM and MixedLM each
-    share: float = 1.0  # of them that is synthetic (in NaturalLM: text of the source documents)
+    share: float = 1.0  # synthetic share of arm_tokens (NaturalLM: source documents)
     arm_lr: float = 1e-3  # peak learning rate of the arms
     refine_tokens: int = 600_000  # natural tokens of RefineLM, after SynthLM's
     refine_lr: float = 1e-3  # its peak learning rate
@@ -55,7 +55,7 @@ class Preset:
     sft_lr: float = 4e-3  # peak learning rate
     sft_batch: int = 16  # rows of a step
     eval_prompts: int = 300  # prompts that are reported
-    calibration_prompts: int = 300  # on which BaseLM-Chat decides which families count
+    calibration_prompts: int = 300  # prompts for choosing the families that count
     base_prompts: int = 100  # prompts for the models before SFT
     heldout: int = 150  # held-out documents, and Q-A pairs, for perplexity
     max_new_tokens: int = 72  # limit of an answer

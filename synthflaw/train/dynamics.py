@@ -18,11 +18,11 @@ from .trainer import TokenView
 # %% ../../nbs/43_dynamics.ipynb #d60a8dde
 @dataclass
 class Dynamics:
-    "What happened to each example in each epoch."
+    "Each row, epoch by epoch (data maps: arXiv 2009.10795; AUM: arXiv 2001.10528)."
 
-    confidence: np.ndarray  # (E, N) probability of the label
-    correct: np.ndarray  # (E, N) in [0, 1]
-    margin: np.ndarray  # (E, N) logit of the label minus the highest other
+    confidence: np.ndarray  # (E, N) geometric mean probability of a row's labels
+    correct: np.ndarray  # (E, N) share of a row's labels that are the likeliest token
+    margin: np.ndarray  # (E, N) logit of the label minus the highest other, mean of a row
 
     def __len__(self) -> int:
         return self.confidence.shape[1]

@@ -239,7 +239,7 @@ def pretrain_nano(  # noqa: PLR0913
     out: str | Path,  # folder of the model; `checkpoints` and `natural` in it while it trains
     seed: int = 0,  # weights and order
     n_tokens: int = 20_480_000,  # natural tokens before the lesson
-    docs: list[Document] | None = None,  # corpus; the embedded one if None
+    docs: list[Document] | None = None,  # its "pretrain" pool is read; None: the embedded ones
     config: dict | None = None,  # arguments of `nano_config`
     settings: TrainSettings = NANO,  # of the first training; its seed is replaced
     save_steps: int = 250,  # steps between checkpoints

@@ -128,12 +128,12 @@ def _taken(rows, tokenizer):
 # %% ../../nbs/42_sft.ipynb #44565db4
 def sft(
     model,  # changed in place
-    tokenizer,  # its tokenizer, with a chat template
+    tokenizer,  # its tokenizer; rows with messages need its chat template
     rows: list[dict] | datasets.Dataset,  # prompt and completion, messages, or text; or `tokenized`
     settings: TrainSettings = TrainSettings(),  # what decides the training
     **kw,  # see `train`; `eval_rows` are records like `rows`
 ) -> TrainResult:
-    "Supervised fine-tuning on the completions of a chat."
+    "SFT on completions (of messages every answer, or the last if unmarked), or on whole texts."
     talk, options = _taken(rows, tokenizer)
     if kw.get("eval_rows") is not None:
         kw["eval_rows"] = sft_rows(kw["eval_rows"], tokenizer)[0]

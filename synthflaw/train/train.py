@@ -42,8 +42,8 @@ class TrainResult:
     model: object  # the trained model, in eval mode
     history: list  # [{"step", "loss", "learning_rate"}]
     steps: int  # optimizer steps
-    tokens: int  # tokens read, padding not counted
-    labelled: int  # tokens trained
+    tokens: int  # of all rows times epochs, without padding; an early stop is not deducted
+    labelled: int  # labelled tokens of all rows times epochs
     seconds: float  # of this process
     evals: list = field(default_factory=list)  # [{"step", "eval_loss"}] of held-out rows
 

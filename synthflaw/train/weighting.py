@@ -44,7 +44,9 @@ class Weigher:
 
     def __init__(
         self,
-        quality: Sequence[np.ndarray],  # per row: what the quality checker gives its labels
+        quality: Sequence[
+            np.ndarray
+        ],  # per row: log p (nats) of each labelled token by the checker
         diversity: Sequence[np.ndarray] | None = None,  # same, diversity checker; None is DIMP
         level: str = "sequence",  # one weight a "token" or a "sequence"
         cap: float = 5.0,  # largest weight

@@ -167,7 +167,7 @@ def unlearning_objective(  # noqa: PLR0913
     forget_mask: Tensor | None,  # (B_f, T) True where it is to be forgotten
     replay_logps: Tensor,  # (B_r, T) log-probability of each token of the replay rows
     replay_mask: Tensor | None,  # (B_r, T) True where it counts
-    kl: Tensor | None = None,  # () `kl_to_ref` of the replay rows; None where it is not measured
+    kl: Tensor | None = None,  # () `kl_to_ref` of the replay rows, in nats; None needs w_kl=0
     w_forget: float = 0.01,  # weight of bounded forgetting
     w_replay: float = 1.0,  # weight of replay
     w_kl: float = 1.0,  # weight of the divergence

@@ -76,10 +76,10 @@ def _moved(model, new: Callable, inplace: bool):
 def interpolate(
     model,  # a causal language model
     reference,  # one with the same parameters: the model before the damage
-    share: float | tuple | Mapping | Callable = 0.7,  # of the way, see above
+    share: float | tuple | Mapping | Callable = 0.7,  # of the way: 0 stays, 1 is the reference
     inplace: bool = True,  # change the model itself; a copy of it otherwise
 ):  # the moved model
-    "Go part of the way from a model to its reference, without training."
+    "Go part of the way to the reference, without training (as WiSE-FT, arXiv 2109.01903)."
     check_alike(model, reference)
     ends = dict(reference.named_parameters())
     shares = _share_of(share, list(ends))

@@ -59,13 +59,13 @@ class Objective:
     "A way to forget. A subclass has its options as fields and its formula as `term`."
 
     name: ClassVar[str] = ""  # set by `register`
-    needs: ClassVar[tuple] = ()  # beside labels and logps: ref_logps, segments, hidden, …
+    needs: ClassVar[tuple] = ()  # of ref_logps, ref_logits, segments, hidden, constants
 
     def term(self, batch: ForgetBatch) -> Tensor:  # () to be minimised
         "Sum over tokens or sequences, divided by `batch.n`."
         raise NotImplementedError
 
-    def loss(self, batch: ForgetBatch) -> tuple[Tensor, dict]:  # (); sums over tokens to look at
+    def loss(self, batch: ForgetBatch) -> tuple[Tensor, dict]:  # (); sums over tokens, to be logged
         "The forgetting term, and how much there is left to forget."
         for need in self.needs:
             check(batch.given(need) is not None, need, None, f"given for {self.name}")
@@ -162,7 +162,7 @@ class Bounded(Objective):
 @register("ga")
 @dataclass(frozen=True)
 class GradientAscent(_TokenWise):
-    "Gradient ascent on the nll: a weight of 1, whatever p is."
+    "Gradient ascent on the nll (arXiv 2210.01504): a weight of 1, whatever p is."
 
     def weight(self, batch: ForgetBatch) -> Tensor:
         return power_weight(batch.logps)
@@ -171,7 +171,7 @@ class GradientAscent(_TokenWise):
 @register("graddiff")
 @dataclass(frozen=True)
 class GradDiff(GradientAscent):
-    "Gradient difference: ascent with a retain term, which is replay here (use it with w_kl=0)."
+    "Gradient difference (arXiv 2203.12817): ascent with replay as retain term; use it with w_kl=0."
 
 # %% ../../nbs/51_objectives.ipynb #4fa8f60f
 @register("wga")
@@ -188,7 +188,7 @@ class WGA(_TokenWise):
 @register("satimp")
 @dataclass(frozen=True)
 class SatImp(_TokenWise):
-    "Saturation and importance: powers of p and 1 - p."
+    "Saturation and importance: the weight is p^beta1 (1-p)^beta2 (SatImp, arXiv 2505.11953)."
 
     beta1: float = 5.0  # exponent of p
     beta2: float = 1.0  # exponent of 1 - p
@@ -200,7 +200,7 @@ class SatImp(_TokenWise):
 @register("tnpo")
 @dataclass(frozen=True)
 class TNPO(_TokenWise):
-    "Token-wise NPO: 2 p^beta/(p^beta + p_ref^beta), between 0 and 2."
+    "Token-wise NPO: the weight is 2 p^beta/(p^beta + p_ref^beta) (arXiv 2502.19301)."
 
     needs: ClassVar[tuple] = ("ref_logps",)
     beta: float = 4.0  # how sharply a token is left alone once it is less probable than before
@@ -280,7 +280,7 @@ def _wide(z):
 @register("undial")
 @dataclass(frozen=True)
 class UNDIAL(Objective):
-    "Cross-entropy to the reference's distribution with the label's logit lowered."
+    "Cross-entropy to the reference with the label's logit lowered (UNDIAL, arXiv 2402.10052)."
 
     needs: ClassVar[tuple] = ("ref_logits",)
     beta: float = 10.0  # by how much the label's logit is lowered

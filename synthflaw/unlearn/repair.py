@@ -254,18 +254,18 @@ def repair(  # noqa: PLR0913
     synthetic: list,  # the text that taught the format
     settings: UnlearnSettings = _SETTINGS,  # of the method "unlearn"
     reference=None,  # the model before it learned the format, if it is at hand
-    method: str = "auto",  # one of `METHODS`; "auto" tries the cheap ones first
+    method: str = "auto",  # rollback, interpolate, restore, forget, …; "auto": the cheap ones first
     sft: list | str = (),  # rows for SFT; "shipped": sixty of the package's; "own": the model's
     restore: dict | None = None,  # changes of `RestoreSettings`
-    budget: dict | None = None,  # what a repair may cost, see `accept.BUDGET`
+    budget: dict | None = None,  # limits, e.g. {"habits": 0.05, "natural": 0.05}
     asked: dict | None = None,  # sizes of the panel, see `sitting`
-    seed: int = 0,  # of the diagnoses
+    seed: int = 0,  # of diagnoses, restoring and rewording; `settings` has its own
     eval_dtype: str = "float32",  # in which the model is looked at; bfloat16 may be faster
     report=None,  # called as report(what, stages done, stages)
     diversify: int = 0,  # copies of each row to forget, in other surroundings
     **more,  # share, instruct, teacher, rounds, chat: see `Kit`; sample, …: see `diagnose`
 ) -> Repair:
-    "Diagnose, repair by a method or the first that a panel accepts, and diagnose again."
+    "Diagnose, repair, diagnose again; `auto` keeps the first accepted try, or else the best one."
     check(eval_dtype in ("float32", "bfloat16"), "eval_dtype", eval_dtype, "float32 or bfloat16")
     _check_given(model, natural, reference, settings, method, diversify)
     given = {k: more.pop(k) for k in _OF_KIT if k in more}

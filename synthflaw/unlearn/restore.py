@@ -366,9 +366,9 @@ def restore(  # noqa: PLR0913
     model,  # changed in place; float32 weights
     tokenizer,  # its tokenizer
     pairs: list,  # what taught the format
-    chat: list | None = None,  # prompts with the reference's answers; None: the anchor answers some
+    chat: list | None = None,  # answered prompts; None: the reference answers some, or `sft_rows`
     reference=None,  # the model before it learned the format, or a teacher; read once
-    settings: RestoreSettings | None = None,  # None: by what is there, see above
+    settings: RestoreSettings | None = None,  # None: restore with a reference, forget without
     selection: dict | None = None,  # id -> spans of the format; the built-in phrases if None
     sft_rows: list | None = None,  # for SFT before or after
     context: str = "",  # what the anchor reads before each row with the format

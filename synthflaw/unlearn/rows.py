@@ -95,15 +95,15 @@ class UnlearnSettings:
     accumulation: int = 1  # parts that a step is computed in
     kl_direction: str = "forward"  # KL(before || now); "reverse"; "js": Jensen-Shannon
     warmup_ratio: float = 0.1  # share of the steps with a rising learning rate
-    seed: int = 0  # order of the texts
+    seed: int = 0  # of the order, of adapters and of RMU's direction
     dtype: str = "auto"  # of the layers: auto, float32 or bfloat16; losses are float32 always
     ref_dtype: str = "float32"  # of the cached reference: float32 or bfloat16
     objective: str | Objective = "bounded"  # the forgetting term: a name, or one with options
     chunk: int | None = None  # positions that go through the head at once; None: all
-    forget_schedule: str = "constant"  # of w_forget, see `FORGET_SCHEDULES`
+    forget_schedule: str = "constant"  # of w_forget: constant, falling, rising or cosine
     replay_on: str = "all"  # what of a replay row is learned: "all", or its "completion"
     lora_rank: int = 0  # train adapters of this rank, merged at the end; 0: all weights
-    layers: tuple = ()  # train these layers only, e.g. (3, 4, 5); (): all
+    layers: tuple = ()  # layers to train, counted from 0, e.g. (3, 4); (): all
 
     def __post_init__(self):
         object.__setattr__(self, "objective", as_objective(self.objective))

@@ -213,6 +213,7 @@ def split_rows(
     share: float = 0.2,  # share of the tuning split
     most: int = 64,  # largest tuning split
     key: str = "unlearn tuning",  # another key, another split: for splitting a split again
+    name: str = "rows",  # what the rows are called where there are too few
 ) -> tuple[list, list]:  # rows to train on, rows to tune on
     "Split rows by their text, the same way every time."
     check(0 < share < 1, "share", share, "a share in (0, 1)")
@@ -223,17 +224,19 @@ def split_rows(
     tune = tune[:most]
     both = 0 < len(tune) < len(rows)
     found = f"{len(rows)} rows, {len(tune)} for tuning"
-    check(both, "rows", found, "enough rows for both parts")
+    check(both, name, found, "enough rows for both parts")
     return train, tune
 
 
 def held_out(synthetic: list, natural: list, tokenizer, choosing: bool) -> dict[str, tuple]:
     "Rows (synthetic, natural) to train on, to report, and to choose by."
-    sides = [split_rows(rows, tokenizer, 0.3, 400) for rows in (synthetic, natural)]
+    both = {"synthetic": synthetic, "natural": natural}
+    sides = [split_rows(r, tokenizer, 0.3, 400, name=k) for k, r in both.items()]
     parts = {"report": tuple(held for _, held in sides)}
     rest = [train for train, _ in sides]
     if choosing:
-        sides = [split_rows(rows, tokenizer, 0.25, 200, "repair") for rows in rest]
+        named = zip(rest, both, strict=True)
+        sides = [split_rows(r, tokenizer, 0.25, 200, "repair", k) for r, k in named]
         parts["choose"] = tuple(held for _, held in sides)
         rest = [train for train, _ in sides]
     return parts | {"train": tuple(rest)}
@@ -304,14 +307,14 @@ def search(  # noqa: PLR0913
     replay: list,  # natural text
     settings: UnlearnSettings = UnlearnSettings(),  # `tokens` is the budget of one run
     weights: tuple = (0.0, 0.1, 0.3, 1.0),  # forgetting weights to try
-    tolerance: float = 0.02,  # how much natural nll may rise, in nats per token
+    tolerance: float = 0.02,  # how much natural nll may rise, nats a token; all above: the least
     looks: int = 4,  # points along a run
     selection: dict | None = None,  # id -> spans of the format
     report=None,  # called as report(run, runs, None)
-) -> tuple[UnlearnSettings, list[dict]]:  # the settings with the best weight and tokens; points
+) -> tuple[UnlearnSettings, list[dict]]:  # the best; points: w_forget, tokens, p_forget, nll_…
     "Find forgetting weight and number of tokens on a tuning split."
-    train_f, tune_f = split_rows(forget, tokenizer)
-    train_r, tune_r = split_rows(replay, tokenizer)
+    train_f, tune_f = split_rows(forget, tokenizer, name="forget")
+    train_r, tune_r = split_rows(replay, tokenizer, name="replay")
     on = settings.forget_on
 
     def look(m):

@@ -252,7 +252,7 @@ def unlearn(  # noqa: PLR0913
     out: str | Path | None = None,  # folder for the model and `unlearn.json`; None: not written
     callbacks: tuple = (),  # further `TrainerCallback`s, e.g. `StopWhen`
     report=None,  # called as report(step, steps, loss)
-    selection: dict | None = None,  # id -> spans of the format, see `read_selection`
+    selection: dict | None = None,  # id -> spans in characters; for forget_on="format" only
     save_steps: int | None = None,  # steps between checkpoints in `out`; a run there goes on
 ) -> UnlearnResult:
     "Unlearn by bounded forgetting, replay and KL (arXiv 2406.12397), or another objective."
