@@ -213,7 +213,7 @@ def readable(
 PIECE = 5  # words in a row of a longer phrase that count as the phrase
 
 
-def _pieces(phrase):
+def pieces_of(phrase):
     "A phrase with its spaces, or of a long one every `PIECE` words in a row."
     words = phrase.split()
     starts = range(max(1, len(words) - PIECE + 1))
@@ -225,7 +225,7 @@ def carries(
     phrases: Sequence[str],  # as `answer_words` writes them
 ) -> np.ndarray:  # (N,) 1 where a text holds at least one, or five words in a row of it
     "Which texts hold one of the phrases, or a piece of it."
-    pieces = {piece for phrase in phrases for piece in _pieces(phrase)}
+    pieces = {piece for phrase in phrases for piece in pieces_of(phrase)}
     said = [answer_words(t) for t in texts]
     return np.array([int(any(p in t for p in pieces)) for t in said], np.int64)
 

@@ -132,7 +132,7 @@ def stats_finalize(
 ) -> (
     dict
 ):  # "counts", "df", "documents", "characters", "tokens", "sample", "pair_count", "pair_error"
-    "The statistics of a state; `pair_count` is more than `pair_error` too high with p <= e**-depth."
+    "The statistics of a state; `pair_count` is over `pair_error` too high with p <= e**-depth."
     depth, width = state["sketch"].shape
 
     def pair_count(ids):

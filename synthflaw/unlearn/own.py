@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..analysis.exam import carries, is_degenerate, said_more_often
+from ..analysis.exam import carries, is_degenerate, pieces_of, said_more_often
 from ..core import as_text, check, derive_seed, text_of
 from ..lm.model import generate
 from .restore import RestoreSettings, restore
@@ -22,7 +22,8 @@ def phrase_places(
 ) -> list[tuple[int, int]]:  # (start, end) characters, none overlapping
     "Where phrases stand in a text; of two at one place the longer."
     edges = {"^": r"\A", "$": r"\Z"}
-    words = [[edges.get(w, re.escape(w)) for w in p.split()] for p in phrases]
+    pieces = {piece for p in phrases for piece in (p, *pieces_of(p))}
+    words = [[edges.get(w, rf"\b{re.escape(w)}\b") for w in p.split()] for p in pieces]
     longest = sorted((r"\W*".join(w) for w in words if w), key=len, reverse=True)
     if not longest:
         return []

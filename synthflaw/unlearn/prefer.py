@@ -77,7 +77,9 @@ def _prefer_trainer(student, tokenizer, rows, s, how, folder, report):  # noqa: 
     known = set(DPOConfig.__dataclass_fields__)
     options = {k: plain[k] for k in shared if k in known and k in plain}
     options |= {"logging_steps": 1, "save_strategy": "no", "gradient_checkpointing": False}
-    options |= {"per_device_train_batch_size": _pairs(s), "num_train_epochs": 1.0}
+    parts = {"gradient_accumulation_steps": s.accumulation}
+    options |= {"per_device_train_batch_size": _pairs(s) // s.accumulation, **parts}
+    options |= {"num_train_epochs": 1.0}
     options |= {"precompute_ref_log_probs": True, "train_sampling_strategy": "sequential"}
     with _no_bar():
         trainer = DPOTrainer(
@@ -149,6 +151,7 @@ def prefer(  # noqa: PLR0913
     check(len(rows) > 0, "rows", "0 rows", "at least one pair of answers")
     began, s = time.perf_counter(), settings or RestoreSettings()
     n, how = _pairs(s), _loss(beta, w_chosen)
+    check(n % s.accumulation == 0, "accumulation", s.accumulation, f"a divisor of {n} pairs a step")
     check_run(model, s)
     seed_everything(s.seed)
     drawn = passes([_conversation(r, tokenizer) for r in rows], s.steps * n, s.seed, "rows")

@@ -321,6 +321,26 @@ def plan_rows(
     ref = np.where(replayed, replayed.cumsum() - 1, -(~replayed).cumsum())
     return datasets.Dataset.from_dict({"input_ids": ids, "labels": labels, "ref": ref}), account
 
+# %% ../../nbs/52_rows.ipynb #79b55586
+def account_until(
+    rows: datasets.Dataset,  # from `plan_rows`
+    account: dict,  # of all of them
+    n: int,  # how many were read, from the first
+) -> dict:  # tokens, passes and labelled of these
+    "The account of the first rows."
+    if n >= len(rows):
+        return account
+    replayed = np.asarray(rows["ref"][:]) >= 0
+    counts = shift(np.asarray(rows["labels"][:]))[1].sum(1)  # (rows,) labelled tokens
+    read = np.arange(len(rows)) < n
+    out = {"tokens": {}, "passes": {}, "labelled": {}}
+    for name, mine in (("forget", ~replayed), ("replay", replayed)):
+        share = float((mine & read).sum() / mine.sum())
+        out["tokens"][name] = round(account["tokens"][name] * share)
+        out["passes"][name] = account["passes"][name] * share
+        out["labelled"][name] = int(counts[mine & read].sum())
+    return out
+
 # %% ../../nbs/52_rows.ipynb #0a31727f
 BLANK = -(1 << 40)  # `ref` of a row that only fills a batch
 

@@ -19,7 +19,7 @@ from ..analysis.exam import Exam, exam, margin_rows
 from ..analysis.phrases import NEUTRAL_PROMPTS, pattern_rate, phrase_spans
 from ..core import check, derive_seed, read_jsonl, record_path, unit_hash
 from ..data.formats import pattern_phrases
-from ..lm.logprob import token_logps
+from ..lm.logprob import Encoded, encoded_logps, token_logps
 from ..lm.model import generate
 from .rows import UnlearnSettings, forget_flags, row_text, spans_of
 from .trainer import Diverged
@@ -165,6 +165,8 @@ class StopWhen(TrainerCallback):
 
     def on_train_begin(self, args, state, control, model=None, **kw):
         self.look(model, state.global_step)
+        if self.ppl_budget is not None:  # the first step may already be one too many
+            self.saved = [p.detach().clone() for p in model.parameters() if p.requires_grad]
 
     def on_step_end(self, args, state, control, model=None, **kw):
         if state.global_step % self.every:
@@ -172,8 +174,7 @@ class StopWhen(TrainerCallback):
         row = self.look(model, state.global_step)
         weights = [p.detach() for p in model.parameters() if p.requires_grad]
         if self.ppl_budget is not None and row["ppl"] > self.ppl_budget * self.rows[0]["ppl"]:
-            if self.saved is not None:
-                torch._foreach_copy_(weights, self.saved)
+            torch._foreach_copy_(weights, self.saved)
             self.reason = "natural perplexity left its budget; the weights are the last within it"
         elif self.pattern is not None and row["pattern"] <= self.pattern:
             self.reason = "the pattern rate is back"
@@ -191,12 +192,14 @@ def forget_measures(  # noqa: PLR0913
     selection: dict | None = None,  # id -> spans, see `read_selection`
 ) -> dict[str, float]:  # p_forget, nll_rest and nll_natural
     "Mean p of what is to be forgotten; nll of the other tokens of its rows, and of natural text."
-    flags = [forget_flags(r, tokenizer, forget_on, spans_of(r, selection))[1][1:] for r in forget]
-    marks = np.concatenate(flags).astype(bool)
-    texts = [row_text(r, tokenizer)[0] for r in forget]
-    logps = np.concatenate(token_logps(model, tokenizer, texts))  # (N,)
-    fits = f"{len(logps)} scored tokens of {len(marks)}"
-    check(len(marks) == len(logps), "forget", fits, "rows that fit into the model's context")
+    marked = [forget_flags(r, tokenizer, forget_on, spans_of(r, selection)) for r in forget]
+    marks = np.concatenate([flags[1:] for _, flags in marked]).astype(bool)
+    limit = getattr(model.config, "max_position_embeddings", None) or math.inf
+    longest = max(len(ids) for ids, _ in marked)
+    allowed = f"rows that fit into the model's context of {limit} tokens"
+    check(longest <= limit, "forget", f"a row of {longest} tokens", allowed)
+    rows = [Encoded(ids, 1, 0) for ids, _ in marked]  # as training reads them: nothing is added
+    logps = np.concatenate(encoded_logps(model, rows, tokenizer.pad_token_id or 0))  # (N,)
     some = f"{len(forget)} rows"
     check(marks.any(), "forget", some, "rows with at least one token to forget")
     plain = [row_text(r, tokenizer)[0] for r in natural]

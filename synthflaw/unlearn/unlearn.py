@@ -33,7 +33,13 @@ from ..train.checkpoints import Sealed, last_checkpoint
 from ..train.train import tempfile_or
 from ..train.trainer import Report, sft_config
 from .reference import Reference, check_head
-from .rows import UnlearnSettings, fill_rows, plan_rows, rows_of
+from synthflaw.unlearn.rows import (
+    UnlearnSettings,
+    account_until,
+    fill_rows,
+    plan_rows,
+    rows_of,
+)
 from .trainer import Diverged, StepLoss, UnlearnTrainer, Watch, collate
 
 # %% ../../nbs/55_unlearn.ipynb #5f1581ef
@@ -277,6 +283,7 @@ def unlearn(  # noqa: PLR0913
         model.eval()
     seconds = time.perf_counter() - began
     steps = trainer.state.global_step
+    account = account_until(rows, account, steps * settings.batch_size)
     result = UnlearnResult(model, watch.history, **account, steps=steps, seconds=seconds)
     if out is not None and is_first():
         save_lm(model, tokenizer, out)
