@@ -138,25 +138,28 @@ def kept(rows, arm, limits) -> tuple[int, int]:  # kept, of so many
 
 
 def winner(
-    rows: Sequence[dict],  # of `compare_repairs`
+    records: Sequence[Sequence[dict]],  # rows of `compare_repairs`, each list with its own SynthLM
     have: Iterable[str],  # of `HAND`
     wanted: str,  # of `WANTED`
 ) -> tuple[str, int, int] | None:  # arm, limits kept, of so many; None: no arm was run for that
-    "The best arm with what is at hand."
-    arms, limits = can_use(have, dict.fromkeys(r["arm"] for r in rows)), WANTED[wanted]
+    "The best arm with what is at hand; an arm of several records is taken from the first."
+    where = {r["arm"]: rows for rows in reversed(records) for r in rows}
+    in_order = [a for a in ARMS if a in where]
+    limits = WANTED[wanted]
 
     def merit(arm):
+        rows = where[arm]
         share = np.divide(*kept(rows, arm, limits))
         habit = [v for s in STAGES for v in seed_values(rows, arm, s, "habits").values()]
         cost = [v for s in STAGES for v in lost(rows, arm, s)]
         return share, -np.mean(habit), -np.mean(cost)
 
-    best = max(arms, key=merit, default=None)
-    return best and (best, *kept(rows, best, limits))
+    best = max(can_use(have, in_order), key=merit, default=None)
+    return best and (best, *kept(where[best], best, limits))
 
 
 def choices(
-    rows: Sequence[dict],  # of `compare_repairs`
+    records: Sequence[Sequence[dict]],  # as `winner` takes them
 ) -> list[dict]:  # one a combination of what is at hand
     "Which method wins given what the user has at hand."
     out = []
@@ -164,7 +167,7 @@ def choices(
         have = [k for k, there in zip(HAND, flags, strict=True) if there]
         line = {k: "yes" if k in have else "no" for k in HAND}
         for wanted in WANTED:
-            best = winner(rows, have, wanted)
+            best = winner(records, have, wanted)
             line[wanted] = f"{best[0]} ({best[1]} of {best[2]})" if best else "none was run"
         out.append(line)
     return out
