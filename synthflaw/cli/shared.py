@@ -196,10 +196,60 @@ class _Nowhere(io.TextIOBase):
         return len(text)
 
 
+class _Unbroken:
+    "A stream that goes nowhere once its reader is gone, as after `| head`."
+
+    def __init__(
+        self,
+        stream,  # standard output or standard error
+    ):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def _turn_away(self) -> None:
+        "Let what is written from now on, by a child process too, go nowhere."
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
+            number = self.stream.fileno()
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+
+    def write(self, text):
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            self._turn_away()
+            return len(text)
+
+    def flush(self):
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            self._turn_away()
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    "While this lasts, nobody has to read what is printed."
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (s if s is None else _Unbroken(s) for s in before)
+    ours = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        for stream in ours:
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # none, full, closed
+                stream.flush()
+        sys.stdout, sys.stderr = before
+
+
 @contextlib.contextmanager
 def _turned(target: int) -> Iterator[None]:
     "Send what is written to descriptor 1 to another one, where this process has it for itself."
-    if sys.stdout is not sys.__stdout__ or sys.stdout is None:
+    own = sys.stdout.stream if isinstance(sys.stdout, _Unbroken) else sys.stdout
+    if own is not sys.__stdout__ or own is None:
         yield  # a test or a notebook reads along
         return
     sys.stdout.flush()
