@@ -92,7 +92,10 @@ def _parsed(words: list[str]) -> argparse.Namespace | int:
     "The options of a command; the status where parsing has ended it."
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         known = f"one of {', '.join(COMMANDS)} is expected{nearest(words[0], COMMANDS)}"
-        print(f"synthflaw: {words[0]!r} is no command: {known}", file=sys.stderr)
+        said = f"{words[0]!r} is no command: {known}"
+        print(f"synthflaw: {said}", file=sys.stderr)
+        if "--json" in words:
+            tell_error(words[0], USAGE, said)
         return USAGE
     parser = build_parser()
     (commands,) = (a.choices for a in parser._actions if a.dest == "command")
