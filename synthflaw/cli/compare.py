@@ -159,6 +159,11 @@ def run_compare(
 
     found = compare_runs(args.a, args.b, args.phrases, args.level)
     table = comparison_table(found)
+    if args.out:
+        from synthflaw.cli.shared import finite
+
+        write_json(args.out / "comparison.json", finite(found))
+        write_text(args.out / "table.md", table)
     print(f"A: {found['a']} ({args.a})\nB: {found['b']} ({args.b})\n")
     print(table)
     n = len(found["scores"])
@@ -168,9 +173,4 @@ def run_compare(
         print(f"below the constant answer: {line}")
     if found["skipped"]:
         print(f"left out, being no mean over documents: {', '.join(found['skipped'])}")
-    if args.out:
-        from synthflaw.cli.shared import finite
-
-        write_json(args.out / "comparison.json", finite(found))
-        write_text(args.out / "table.md", table)
     return found

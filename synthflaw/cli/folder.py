@@ -61,12 +61,12 @@ NEUTRAL = (
     "prices",
     "against",
     "fail_on",
-    "rounds",
     "trust_remote_code",
     "push_to_hub",
     "license",
     *SPOKEN,
 )  # options that do not decide results, or that another manifest compares
+MORE = {"bench": ("rounds",)}  # command -> further ones, with which it goes on in its folder
 
 
 class Input(NamedTuple):
@@ -232,7 +232,8 @@ def claim_folder(
     _check_foreign(Path(args.out))
     found = {name: _record(x, Path(args.out)) for name, x in inputs.items()}
     by_content = {name for name, record in found.items() if record["files"]}
-    words = {k: v for k, v in vars(args).items() if k not in (*NEUTRAL, *by_content)}
+    other = (*NEUTRAL, *MORE.get(args.command, ()), *by_content)
+    words = {k: v for k, v in vars(args).items() if k not in other}
     return RunFolder(args.out, None, args.command, words, found, args.command in EXTEND)
 
 

@@ -9,7 +9,6 @@ __all__ = ['main']
 import argparse
 import contextlib
 import io
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -30,7 +29,14 @@ from .related import add_related, run_related
 from .repair import add_repair, run_repair
 from .report import add_report, run_report
 from .sft import add_sft, run_sft
-from .shared import finish_parser, spoken, tell_error, tell_result, with_config
+from synthflaw.cli.shared import (
+    finish_parser,
+    spoken,
+    tell_error,
+    tell_result,
+    unbroken,
+    with_config,
+)
 from .study import add_study, run_study
 from .synthesize import add_synthesize, run_synthesize
 from .unlearn import add_unlearn, run_unlearn
@@ -86,7 +92,10 @@ def _parsed(words: list[str]) -> argparse.Namespace | int:
     "The options of a command; the status where parsing has ended it."
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         known = f"one of {', '.join(COMMANDS)} is expected{nearest(words[0], COMMANDS)}"
-        print(f"synthflaw: {words[0]!r} is no command: {known}", file=sys.stderr)
+        said = f"{words[0]!r} is no command: {known}"
+        print(f"synthflaw: {said}", file=sys.stderr)
+        if "--json" in words:
+            tell_error(words[0], USAGE, said)
         return USAGE
     parser = build_parser()
     (commands,) = (a.choices for a in parser._actions if a.dest == "command")
@@ -109,11 +118,8 @@ def _how_to_go_on(args: argparse.Namespace) -> str:
     return same if saves else "nothing was finished: the same command begins anew"
 
 # %% ../../nbs/cli/14_main.ipynb #8408cf92
-def main(
-    argv: list[str] | None = None,  # the words after `synthflaw`; those of the process if None
-) -> int:  # exit status, see `STATUSES`
-    "Run a command; a failure prints one line and ends with the status of its kind."
-    words = sys.argv[1:] if argv is None else [str(word) for word in argv]
+def _run(words: list[str]) -> int:
+    "Run a command; its exit status."
     args = argparse.Namespace(command="", debug="--debug" in words, json="--json" in words)
     try:
         found = _parsed(words)
@@ -125,14 +131,20 @@ def main(
                 check_out(args.out)
             done = in_folder(args, with_card(COMMANDS[args.command][1]))
         return tell_result(args, done)
-    except BrokenPipeError:  # nobody reads on, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (Exception, KeyboardInterrupt) as e:
         status = fail(e, words, args.debug, _how_to_go_on(args))
         if args.json:
             tell_error(args.command or words[0], status, line_of(e))
         return status
+
+
+def main(
+    argv: list[str] | None = None,  # the words after `synthflaw`; those of the process if None
+) -> int:  # exit status, see `STATUSES`
+    "Run a command; a failure prints one line and ends with the status of its kind."
+    words = sys.argv[1:] if argv is None else [str(word) for word in argv]
+    with unbroken():
+        return _run(words)
 
 # %% ../../nbs/cli/14_main.ipynb #62f24121
 class Tried(NamedTuple):

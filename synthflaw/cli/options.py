@@ -47,6 +47,28 @@ def option(
         kind, value = one_of(*choices), f"{{{','.join(choices)}}}"
     parser.add_argument(name, type=kind, default=default, help=meaning, metavar=value, **more)
 
+
+def words_of(
+    action: argparse.Action,  # an option of a command
+    value: Any,  # what it has, after parsing or in a file
+) -> list[str]:  # as they are typed; none for the default
+    "The words that give an option its value."
+    name = action.option_strings[-1]
+    default = type(value) is type(action.default) and value == action.default
+    if default or value is None or value == []:
+        return []  # a default need not be a value that can be typed
+    if action.nargs == 0:
+        check_words(isinstance(value, bool), name[2:], value, "true or false, being a switch")
+        return [name if value else f"--no-{name[2:]}"]
+    plain = not isinstance(value, bool)
+    check_words(plain, name[2:], value, "a value, and not true or false")
+    if isinstance(value, dict):
+        return [name, *(f"{k}={v}" for k, v in value.items())]
+    several = list(value) if isinstance(value, (list, tuple)) else [value]
+    if isinstance(action, argparse._AppendAction) or len(several) == 1:
+        return [f"{name}={item}" for item in several]
+    return [name, *map(str, several)]
+
 # %% ../../nbs/cli/00_options.ipynb #0b8cf97b
 SOURCE = (
     "embedded, a path (.txt .md .jsonl[.gz] .json .csv .tsv .parquet, file or folder), "

@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/09_repair.ipynb #5e01f22b
+import argparse
 import shlex
 
 from synthflaw.cli.options import (
@@ -18,6 +19,7 @@ from synthflaw.cli.options import (
     report_option,
     seed_option,
     tracked,
+    words_of,
 )
 from .progress import Bar
 from synthflaw.cli.sources import (
@@ -181,32 +183,14 @@ def _repair_settings(args):
     )
 
 
-def _dose(args, result) -> list[str]:
-    "Options that fix what the chosen method did."
-    method, chosen = result.method, result.settings
-    if method == "unlearn":
-        keys = ("objective", "forget-on", "w-forget", "tokens", "lr")
-        return [w for k in keys for w in (f"--{k}", str(getattr(args, k.replace("-", "_"))))]
-    if method == "interpolate":
-        return ["--share", str(chosen["share"])]
-    steps = ["--steps", str(chosen["steps"])] if "steps" in chosen else []
-    rate = chosen.get("learning_rate")
-    return steps + ([] if rate is None else ["--restore-lr", str(rate)])
-
-
-def _repeated(args, result) -> str:
-    "The command that repeats a repair with the method and the dose that were chosen."
+def _repeated(args) -> str:
+    "The command that repeats a repair: every option that is not at its default."
+    sub = argparse.ArgumentParser().add_subparsers()
+    add_repair(sub)
     words = ["synthflaw", "repair"]
-    keys = ("model", "natural", "synthetic", "reference", "teacher", "sft", "limit")
-    words += [w for k in keys if getattr(args, k) for w in (f"--{k}", str(getattr(args, k)))]
-    words += ["--instruct", *args.instruct] if args.instruct else []
-    words += ["--method", result.method, *_dose(args, result)]
-    for k in ("diversify", "lora"):
-        words += [f"--{k}", str(getattr(args, k))] if getattr(args, k) else []
-    words += ["--layers", *map(str, args.layers)] if args.layers else []
-    words += ["--four-bit"] if args.four_bit else []
-    words += ["--seq-len", str(args.seq_len), "--n-prompts", str(args.n_prompts)]
-    words += ["--sample", str(args.sample), "--seed", str(args.seed), "--out", str(args.out)]
+    for action in sub.choices["repair"]._actions:
+        if action.dest in args and action.help != argparse.SUPPRESS:
+            words += words_of(action, getattr(args, action.dest))
     return shlex.join(words)
 
 # %% ../../nbs/cli/09_repair.ipynb #d0c66104
@@ -322,7 +306,7 @@ def run_repair(
             print(e)
             return 1
         bar("writing")
-        command = _repeated(args, done.result)
+        command = _repeated(args)
         sources = {"synthetic": str(args.synthetic), "natural": str(args.natural)}
         page = write_repair(done, tokenizer, args.out, str(args.model), command, sources)
     _print_repair(done, page)

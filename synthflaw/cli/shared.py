@@ -12,13 +12,14 @@ import io
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .failures import STATUSES
-from .options import option
+from .options import option, words_of
 from ..core import check, read_json
 from ..words import check_words, nearest
 
@@ -120,27 +121,18 @@ def _yaml(file: Path) -> dict:
     return {k.replace("-", "_"): v for k, v in found.items()}
 
 
-def _action_words(action: argparse.Action, value: Any) -> list[str]:
-    "The words that would have given an option its value."
-    name = action.option_strings[-1]
-    if value is None or value == []:
-        return []
-    if action.nargs == 0:
-        check_words(isinstance(value, bool), name[2:], value, "true or false, being a switch")
-        return [name if value else f"--no-{name[2:]}"]
-    plain = not isinstance(value, bool)
-    check_words(plain, name[2:], value, "a value, and not true or false")
-    if isinstance(value, dict):
-        return [name, *(f"{k}={v}" for k, v in value.items())]
-    if isinstance(value, list):
-        return [name, *map(str, value)]
-    return [f"{name}={value}"]
-
-
 def _typed(action: argparse.Action) -> str:
     "The name of an option as it is typed, without dashes."
     names = action.option_strings or [action.dest]
     return names[-1].lstrip("-").replace("-", "_")
+
+
+def _adds_up(action: argparse.Action, parser: argparse.ArgumentParser, typed: list[str]) -> bool:
+    "Would the words that were typed add to the value of a file, and not replace it?"
+    names = [word.partition("=")[0] for word in typed if re.match("--[a-z]", word)]
+    full, known = action.option_strings[-1], parser._option_string_actions
+    given = any(n == full or (n not in known and full.startswith(n)) for n in names)
+    return given and isinstance(action, argparse._AppendAction)
 
 
 def _file_words(
@@ -148,6 +140,7 @@ def _file_words(
     command: str,  # whose options they are
     parser: argparse.ArgumentParser,  # of the command
     file: Path,  # where they stand
+    typed: list[str],  # the words of the command line
 ) -> list[str]:
     "The words that a file stands for."
     its = said.pop("command", command)
@@ -159,8 +152,8 @@ def _file_words(
         near = nearest(name, known)
         what = f"an option of {command}{near}"
         check_words(name in known and name != "config", f"config {file}", name, what)
-        if known[name].option_strings:
-            words += _action_words(known[name], value)
+        if known[name].option_strings and not _adds_up(known[name], parser, typed):
+            words += words_of(known[name], value)
     return words
 
 # %% ../../nbs/cli/13b_shared.ipynb #789d5d69
@@ -182,7 +175,7 @@ def with_config(
         first = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
         places = [a.dest for a in parsers[command]._actions if not a.option_strings]
         named = [str(said[dest]) for dest in places if dest in said and first == 0]
-        more = _file_words(said, command, parsers[command], file)
+        more = _file_words(said, command, parsers[command], file, rest)
         return [command, *named, *rest[:first], *more, *rest[first:]]
     return words
 
@@ -196,10 +189,60 @@ class _Nowhere(io.TextIOBase):
         return len(text)
 
 
+class _Unbroken:
+    "A stream that goes nowhere once its reader is gone, as after `| head`."
+
+    def __init__(
+        self,
+        stream,  # standard output or standard error
+    ):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def _turn_away(self) -> None:
+        "Let what is written from now on, by a child process too, go nowhere."
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
+            number = self.stream.fileno()
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+
+    def write(self, text):
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            self._turn_away()
+            return len(text)
+
+    def flush(self):
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            self._turn_away()
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    "While this lasts, nobody has to read what is printed."
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (s if s is None else _Unbroken(s) for s in before)
+    ours = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        for stream in ours:
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # none, full, closed
+                stream.flush()
+        sys.stdout, sys.stderr = before
+
+
 @contextlib.contextmanager
 def _turned(target: int) -> Iterator[None]:
     "Send what is written to descriptor 1 to another one, where this process has it for itself."
-    if sys.stdout is not sys.__stdout__ or sys.stdout is None:
+    own = sys.stdout.stream if isinstance(sys.stdout, _Unbroken) else sys.stdout
+    if own is not sys.__stdout__ or own is None:
         yield  # a test or a notebook reads along
         return
     sys.stdout.flush()
