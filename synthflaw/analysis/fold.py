@@ -38,7 +38,7 @@ from synthflaw.analysis.summary import (
 from synthflaw.analysis.templates import Matcher, Template
 from synthflaw.core import check, fingerprint, read_json
 from synthflaw.data.corpus import load_texts
-from synthflaw.data.source import Part, part_hash, parts_of
+from synthflaw.data.source import OwnIds, Part, numbers, part_hash, parts_of
 from synthflaw.words import need
 
 # %% ../../nbs/26d_fold.ipynb #0a4c73f0
@@ -97,26 +97,32 @@ class TemplateJob:
     def key(self) -> str:
         "What the result depends on beside the content of the part."
         said = [(t.parts, t.where, t.in_prompt, t.at_end, t.coverage) for t in self.templates]
-        return fingerprint("templates 1", said, self.columns, self.select is not None)
+        return fingerprint("templates 2", said, self.columns, self.select is not None)
 
     def run(self, part: Part, beside: Path) -> dict:
         "How many texts there are, how many follow each template, and how many follow one."
         matcher, n, some = Matcher(self.templates), 0, 0
+        names, at = OwnIds() if self.select else None, []
         counts = np.zeros(len(self.templates), np.int64)
         with _written(beside if self.select else None) as write:
-            for item in load_texts(part, self.columns, tell=_quiet):
+            for item in load_texts(part, self.columns, tell=_quiet, names=names):
                 hits = matcher.in_row(item)
                 counts[[k for k, _ in hits]] += 1
                 n, some = n + 1, some + bool(hits)
                 if hits and self.select:
                     write(json.dumps(self.select(item, hits, self.templates), ensure_ascii=False))
-        return {"counts": counts, "documents": n, "any": some}
+                    at.append(names.last)
+        state = {"counts": counts, "documents": n, "any": some}
+        if self.select:  # for `beside`; what is joined does not hold it
+            state |= {"ids": np.array(names.hashes, np.uint64), "at": np.array(at, np.int64)}
+        return state
 
     @staticmethod
     def to_bytes(state: dict) -> bytes:
         "Counts as a file."
-        numbers = {k: state[k] for k in ("documents", "any")}
-        return packed({"counts": state["counts"], "about": as_bytes(numbers)})
+        totals = {k: state[k] for k in ("documents", "any")}
+        arrays = {k: state[k] for k in ("counts", "ids", "at") if k in state}
+        return packed(arrays | {"about": as_bytes(totals)})
 
     @staticmethod
     def of_bytes(data: bytes) -> dict:
@@ -129,7 +135,7 @@ class TemplateJob:
     @staticmethod
     def merge(a: dict, b: dict) -> dict:
         "Counts of two parts."
-        return {k: a[k] + b[k] for k in a}
+        return {k: a[k] + b[k] for k in ("counts", "documents", "any")}
 
 # %% ../../nbs/26d_fold.ipynb #6ce2d92f
 def _sha(data: bytes) -> str:
@@ -340,14 +346,29 @@ def attempts(
     return {f.stem: len(f.read_text(encoding="utf-8").splitlines()) for f in files}
 
 
+def _renamed(line: str, n: int) -> str:
+    "A line whose row has the identifier of an earlier one."
+    row = json.loads(line)
+    return json.dumps(row | {"id": f"{row['id']}#{n}"}, ensure_ascii=False) + "\n"
+
+
 def beside(
-    folder: str | Path,  # of `fold_corpus`
+    folder: str | Path,  # of `fold_corpus` with a `TemplateJob` that selects
     parts: int,  # how many there were
 ) -> Iterator[str]:  # lines, in the order of the source
-    "What the tasks wrote beside their results."
-    for i in range(parts):
-        with open(Path(folder) / f"part-{i:06d}.jsonl", encoding="utf-8") as f:
-            yield from f
+    "What the tasks wrote beside their results, under the identifiers of one reader."
+    files, ids, at = [Path(folder) / f"part-{i:06d}.npz" for i in range(parts)], [], []
+    for file in files:
+        with np.load(file, allow_pickle=False) as f:
+            ids.append(f["ids"])
+            at.append(f["at"])
+    ends = np.cumsum([len(x) for x in ids])
+    each_part = np.split(numbers(np.concatenate(ids)), ends[:-1])
+    for file, own, rows in zip(files, each_part, at, strict=True):
+        again = np.append(own, 1)[rows]  # -1: a row without an identifier
+        with open(file.with_suffix(".jsonl"), encoding="utf-8") as f:
+            for line, n in zip(f, again.tolist(), strict=True):
+                yield line if n == 1 else _renamed(line, n)
 
 # %% ../../nbs/26d_fold.ipynb #768c4ce6
 def missed(

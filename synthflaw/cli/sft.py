@@ -52,19 +52,11 @@ def add_sft(
     train_options(s)
 
 # %% ../../nbs/cli/06_sft.ipynb #359276cc
-def _named(rows: list[dict], source: str) -> list[dict]:
-    "Rows with the ids that a diagnosis of the same file gives them."
-    from pathlib import Path
-
-    return [{"id": f"{Path(source).name}:{i}", **row} for i, row in enumerate(rows)]
-
-
 def _masked_rows(args, rows, tokenizer, selection):
     "Rows for TRL in which the selected spans are not labels."
     from synthflaw.train.mask import mask_rows
 
-    named = _named(rows, args.data)
-    data = mask_rows(named, selection, tokenizer, args.seq_len, "sft", on_empty="drop")
+    data = mask_rows(rows, selection, tokenizer, args.seq_len, "sft", on_empty="drop")
     left_out = sum(bool(spans) for spans in data["spans"])
     empty = len(rows) - len(data)
     print(
@@ -114,7 +106,7 @@ def run_sft(
     sources = [args.data, args.eval] if args.eval else [args.data]
     read = {}
     for source, columns in zip(sources, checked_columns(args, sources, tell), strict=True):
-        read[source] = load_records(source, columns, tell)
+        read[source] = load_records(source, columns, tell, named=bool(args.mask))
     rows = read[args.data]
     check(len(rows) > 0, "data", args.data, "at least one row")
     if args.show_mask is not None:

@@ -156,16 +156,21 @@ def load_records(
     source: str,  # instructions, a path, or hub:NAME[:SPLIT]
     columns: dict | None = None,  # see `source_columns`
     tell: Callable | None = None,  # gets notes about the source; None: standard error
+    named: bool = False,  # give each row the id that `load_texts`, and so a diagnosis, gives it
 ) -> list[dict]:  # rows with prompt and completion, messages, or text
     "Rows of a SOURCE to train on."
-    from synthflaw.data.source import is_remote, source_records, warn
+    from synthflaw.data.source import Names, is_remote, source_records, warn
 
     if source == "instructions":
         from synthflaw.evaluate.instructions import load_instructions
 
-        return load_instructions()
+        return load_instructions()  # each has its id
     if not source.startswith("hub:"):
         known = "instructions, an existing file or folder, or hub:NAME[:SPLIT]"
         check(is_remote(source) or Path(source).exists(), "data", source, known)
-    rows = source_records(source, tell or warn)
-    return [_trl_row(row, columns, str(place)) for place, row in rows]
+    names, rows = Names(), []
+    for place, record in source_records(source, tell or warn):
+        row = _trl_row(record, columns, str(place))
+        own = {"id": names.unique(record, place.key)[0]} if named else {}
+        rows.append({**row, **own})
+    return rows

@@ -294,9 +294,9 @@ def _tell_of_pair(record: Any, where: str, tell: Callable) -> None:
         tell(f"{where}: `text` is read, and {rest} beside it is not; name columns to change that")
 
 
-def _row_items(source, columns, chats, tell) -> Iterator[Document | dict]:
+def _row_items(source, columns, chats, tell, names) -> Iterator[Document | dict]:
     "The texts of a source, row by row."
-    names, told = Names(), set()
+    told = set()
     whole = source.source if isinstance(source, Part) else source
     label = str(whole) if isinstance(whole, (str, Path)) else "rows"
 
@@ -329,13 +329,14 @@ def load_texts(
     columns: dict[str, str] | None = None,  # "text", or "prompt" and "completion" -> its column
     chats: bool = False,  # keep conversations, as {"id", "messages"}
     tell: Callable[[str], None] | None = None,  # gets notes about the source; None: stderr
+    names: Any = None,  # what gives identifiers; None: `Names`, so that each occurs once
 ) -> Iterator[Document | dict]:  # documents, and rows {"id", "prompt", "completion"}; streamed
     "Texts and pairs of any SOURCE, one at a time; prose by the paragraph."
     whole = source.source if isinstance(source, Part) else source
     if isinstance(whole, (str, Path)) and str(whole) == "embedded":
         yield from embedded_documents()
     else:
-        yield from _row_items(source, columns, chats, tell or warn)
+        yield from _row_items(source, columns, chats, tell or warn, names or Names())
 
 # %% ../../nbs/11_corpus.ipynb #e6d6ffa9
 def corpus_card(

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,3 +236,77 @@ class Names:
             name = f"{own}#{n}"
         self.seen.add(name)
         return name, n > 1
+
+# %% ../../nbs/10c_source.ipynb #7079fca2
+_EMPTY, _PRIME = 0xCBF29CE484222325, 0x100000001B3  # of FNV-1a with 64 bits
+
+
+def _id_hash(text: str, before: int = _EMPTY) -> int:
+    "Hash of a string that follows one with the hash `before`."
+    for byte in text.encode(errors="surrogatepass"):
+        before = (before ^ byte) * _PRIME & 0xFFFFFFFFFFFFFFFF
+    return before
+
+
+class OwnIds:
+    "Identifiers as the rows bring them, to be numbered once all files are read."
+
+    def __init__(self):
+        self.hashes = array("Q")  # of every row that brings an identifier, in order
+        self.last = -1  # where the last row stands among them; -1: it brings none
+
+    def unique(
+        self,
+        record: Any,  # a row
+        key: str,  # for a row without an id
+    ) -> tuple[str, bool]:
+        "As `Names.unique`, but nothing is changed."
+        own = record.get("id") if isinstance(record, dict) else None
+        if own is None:
+            self.last = -1
+            return key, False
+        self.last = len(self.hashes)
+        self.hashes.append(_id_hash(str(own)))
+        return str(own), False
+
+# %% ../../nbs/10c_source.ipynb #21610f12
+def _numbered(ids, n):
+    "Hashes (M,) of identifiers with their numbers (M,), such as a#12."
+    import numpy as np
+
+    prime = np.uint64(_PRIME)
+    ids = (ids ^ np.uint64(ord("#"))) * prime
+    for place in reversed(range(len(str(n.max(initial=0))))):
+        left = n // 10**place
+        more = (ids ^ (ord("0") + left % 10).astype(np.uint64)) * prime
+        ids = np.where(left > 0, more, ids)
+    return ids
+
+
+def _one_by_one(ids) -> list[int]:
+    "What `Names` does, on hashes."
+    seen, last, out = set(), {}, []
+    for own in ids.tolist():
+        n = last.get(own, 0) + 1  # smaller numbers are taken
+        while (name := _id_hash(f"#{n}", own) if n > 1 else own) in seen:
+            n += 1
+        seen.add(name)
+        last[own] = n
+        out.append(n)
+    return out
+
+
+def numbers(
+    ids,  # (M,) uint64, `OwnIds.hashes` of all files in the order of the source
+):  # (M,) whole numbers; 1: the identifier stays as it is
+    "The number that `Names` gives to each row."
+    import numpy as np
+
+    order = np.argsort(ids, kind="stable")
+    found = ids[order]
+    starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]])
+    n = np.empty(len(ids), np.int64)
+    n[order] = 1 + np.arange(len(ids)) - np.repeat(starts, np.diff(starts, append=len(ids)))
+    again = n > 1
+    taken = np.isin(_numbered(ids[again], n[again]), ids).any()  # some row brings a#2 itself
+    return np.array(_one_by_one(ids)) if taken else n

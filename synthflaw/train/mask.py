@@ -310,6 +310,19 @@ class _Marking:
         return {"input_ids": rows}
 
 
+def _check_one_text(rows: dict[str, list], known: dict[str, dict]) -> None:
+    "Raise if an id with spans stands for two texts: which of them is meant is not known."
+    first, allowed = {}, "with spans only for ids that one text of the mixture has"
+    for name, items in rows.items():
+        for i, row in enumerate(items):
+            key = row_id(row, i)
+            if known.get(key, {}).get("spans"):
+                text = row_text_of(row)
+                other, same = first.setdefault(key, (name, text))
+                found = f"{key!r} is the id of different texts in {other} and {name}"
+                check(text == same, "selection", found, allowed)
+
+
 def masked_mix(  # noqa: PLR0913
     sources: dict[str, Iterable],  # name -> texts, documents or rows
     ratios: dict[str, float],  # name -> share of the tokens; they sum to 1
@@ -322,6 +335,9 @@ def masked_mix(  # noqa: PLR0913
     "As `mix`, with the selected spans left out of the labels."
     rows = {name: list(items) for name, items in sources.items()}
     every = [(r, row_id(r, i)) for items in rows.values() for i, r in enumerate(items)]
+    if not hasattr(selection, "select"):  # a diagnosis goes by the texts and not by their ids
+        selection = by_id(selection)
+        _check_one_text(rows, selection)
     chosen = select_rows([plain_row(r, key) for r, key in every], selection)
     both = zip(every, chosen, strict=True)
     spans = {row_text_of(r): c["spans"] for (r, _), c in both if c["spans"]}
