@@ -140,24 +140,40 @@ def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def _scores(metrics):
+    "The scores of a task by (metric, filter of the answers), without standard errors."
+    found = {}
+    for key, value in metrics.items():
+        name, _, filtered = key.partition(",")
+        if not _is_number(value) or name.endswith("_stderr") or name in ("alias", "sample_len"):
+            continue
+        found[name, filtered] = value
+    return found
+
+
+def _one_filter(rows, filtered):
+    "The samples of one filter; rows that name none belong to each."
+    return [row for row in rows if row.get("filter", filtered) == filtered]
+
+
 def harness_cells(
     got: dict,  # what `lm_eval.simple_evaluate` returns, with samples
-) -> dict[str, dict]:  # "TASK/METRIC" -> cell over documents
+) -> dict[str, dict]:  # "TASK/METRIC" (",FILTER" where there are several) -> cell over documents
     "The scores of a run of lm-eval as cells."
     out = {}
     for task, metrics in got["results"].items():
-        for key, value in metrics.items():
-            name = key.split(",")[0]
-            if not _is_number(value) or name.endswith("_stderr") or name in ("alias", "sample_len"):
-                continue
-            samples = got["samples"].get(task, [])
+        scores = _scores(metrics)
+        names = [name for name, _ in scores]
+        for (name, filtered), value in scores.items():
+            samples = _one_filter(got["samples"].get(task, []), filtered)
             each = [float(s[name]) for s in samples if isinstance(s.get(name), (int, float))]
             if each and abs(fsum(each) / len(each) - value) < 1e-9:
                 cell = bootstrap_cell(each, over="documents")
             else:
                 why = "none: not a mean over documents"
                 cell = {"values": [], "ci95": None, "ci_kind": why, "n": len(each)}
-            out[f"{task}/{name}"] = cell | {"mean": float(value)}
+            key = f"{task}/{name},{filtered}" if names.count(name) > 1 else f"{task}/{name}"
+            out[key] = cell | {"mean": float(value)}
     return out
 
 # %% ../../nbs/67_abilities.ipynb #d1b5e777
