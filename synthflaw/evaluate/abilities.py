@@ -8,7 +8,7 @@ __all__ = ['humaneval', 'knowledge', 'lm_eval_scores']
 # %% ../../nbs/67_abilities.ipynb #db86b6c2
 import random
 from collections.abc import Callable, Sequence
-from math import fsum
+from math import fsum, isfinite
 from pathlib import Path
 
 from ..core import check, derive_seed
@@ -80,6 +80,14 @@ def as_opening(fact):
 FORMATS = {"trained": as_trained, "question": as_question, "plain": as_opening}  # ways to ask
 
 
+def first_is_best(
+    values: Sequence[float],  # one a statement
+) -> bool:  # False for a tie, and for NaN
+    "Is the first value above all others?"
+    first, *others = values
+    return isfinite(first) and all(first > other for other in others)
+
+
 def _chosen(model, tokenizer, prompts, choices):
     "1 where the first statement of `choices` is the likeliest after its prompt, else 0."
     rows = [
@@ -90,7 +98,7 @@ def _chosen(model, tokenizer, prompts, choices):
     means = [float(x.mean()) if len(x) else -1e9 for x in token_logps(model, tokenizer, rows)]
     n = len(choices[0])
     groups = [means[i : i + n] for i in range(0, len(means), n)]
-    return [float(group.index(max(group)) == 0) for group in groups]
+    return [float(first_is_best(group)) for group in groups]
 
 
 def _completed(model, tokenizer, facts, ask, max_new_tokens):
