@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/69b_logged.ipynb #aac89837
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,10 +53,16 @@ class Logged:
 _EXACT = ("acc", "acc_norm", "exact_match", "em")  # measures that a constant answer can score in
 
 
-def _newest(folder: Path, pattern: str) -> Path | None:
-    "The last file of a name, by the date in it."
-    found = sorted(folder.rglob(pattern), key=lambda file: file.name[-40:])
-    return found[-1] if found else None
+_DATE = r"_(\d{4}-\d\d-\d\dT[\d.-]+)"  # as lm-eval appends it
+
+
+def _newest(folder: Path, start: str, end: str) -> Path | None:
+    "The last of the files `start`_DATE`end`; a longer start is another file's."
+    dated = {}
+    for file in folder.rglob(f"*{end}"):
+        if match := re.fullmatch(re.escape(start) + _DATE + re.escape(end), file.name):
+            dated[match[1], str(file)] = file
+    return dated[max(dated)] if dated else None
 
 
 def _floor(rows: list[dict], measure: str) -> float | None:
@@ -103,7 +110,7 @@ def _harness(folder: Path, file: Path) -> Logged:
     found = read_json(file)
     out = Logged(Path(str(found.get("model_name") or folder)).name)
     for task, scores in found["results"].items():
-        samples = _newest(file.parent, f"samples_{task}_*.jsonl")
+        samples = _newest(file.parent, f"samples_{task}", ".jsonl")
         if samples is None and task in found.get("group_subtasks", {}):
             continue  # a group: its tasks have the samples
         allowed = "a folder with samples_*.jsonl; run lm-eval with --log_samples"
@@ -152,7 +159,7 @@ def read_logged(
     check(path.is_dir(), "folder", str(folder), allowed)
     if (path / "evaluation.json").is_file():
         return _own(path, model)
-    file = _newest(path, "results_*.json")
+    file = _newest(path, "results", ".json")
     check(file is not None, "folder", str(folder), allowed)
     return _harness(path, file)
 
