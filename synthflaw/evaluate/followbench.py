@@ -16,6 +16,7 @@ from if_verifiable.common import strip_thinking
 from ..core import check, derive_seed
 from ..data.asking import Chunk
 from ..data.engines import Request
+from .judge import load_prompts
 from .score import answer_of, level_cells
 from ..stats import bootstrap_cell
 
@@ -57,6 +58,17 @@ def _group_rows(group: str, category: str, by_level: dict) -> list[dict]:
             }
         )
     return out
+
+
+def given_prompts(
+    prompts: str | Path,  # a file for `load_prompts`, or a folder for `read_followbench`
+    n: int | None = None,  # only the first of a file; None: all
+) -> tuple[list[dict], list[dict]]:  # prompts that programs check; FollowBench's
+    "Prompts of the user's own, of either kind."
+    if not Path(prompts).is_dir():
+        return load_prompts(prompts)[:n], []
+    check(n is None, "n", n, "left out where FollowBench is asked, which counts whole requests")
+    return [], [row | {"constraints": []} for row in read_followbench(prompts)]
 
 # %% ../../nbs/65b_followbench.ipynb #59e59495
 def _plain(text: str) -> str:
