@@ -26,7 +26,13 @@ from transformers import (
 )
 
 from ..core import check, record_path, seed_everything
-from .decode import batches, continue_by_library, continue_greedily, is_plain
+from synthflaw.lm.decode import (
+    batches,
+    continue_by_library,
+    continue_greedily,
+    is_plain,
+    text_ends,
+)
 from .foreign import check_device, check_model, check_template, reading_model
 from ..words import need
 
@@ -342,21 +348,21 @@ def chat_prompt(
     return tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
 
 # %% ../../nbs/04_model.ipynb #ecdc11dd
-def _generation(tokenizer, new: list[int]) -> Generation:
+def _generation(tokenizer, new: list[int], ends: list[int]) -> Generation:
     "New tokens as a text."
-    finished = bool(new) and new[-1] == tokenizer.eos_token_id
+    finished = bool(new) and new[-1] in ends
     text = tokenizer.decode(new[:-1] if finished else new, skip_special_tokens=True)
     return Generation(text, len(new), finished)
 
 
 def _answered(model, tokenizer, rows, limit, temperature) -> list[Generation]:
     "Continue a batch of rows of token ids."
-    ends = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    pad, ends = tokenizer.pad_token_id, text_ends(model, tokenizer)
     if temperature or not is_plain(model):
-        new = continue_by_library(model, rows, limit, *ends, temperature)
+        new = continue_by_library(model, rows, limit, pad, ends, temperature)
     else:
-        new = continue_greedily(model, rows, limit, *ends)
-    return [_generation(tokenizer, row) for row in new]
+        new = continue_greedily(model, rows, limit, pad, ends)
+    return [_generation(tokenizer, row, ends) for row in new]
 
 
 @torch.inference_mode()
