@@ -126,6 +126,17 @@ class _Batch:
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(token), 1)], 1)
 
 # %% ../../nbs/03c_decode.ipynb #ff8d1820
+def text_ids(
+    tokenizer,  # of a model
+    text: str,  # as it is, or as a chat template has rendered it
+    special: bool = True,  # with the tokens that the tokenizer puts around a text
+) -> list[int]:
+    "Tokens of a text; a start that a chat template has written is not added once more."
+    ids = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+    twice = special and ids[:2] == [tokenizer.bos_token_id] * 2
+    return ids[1:] if twice else ids
+
+
 def text_ends(
     model,  # a causal language model
     tokenizer,  # its tokenizer

@@ -32,6 +32,7 @@ from synthflaw.lm.decode import (
     continue_greedily,
     is_plain,
     text_ends,
+    text_ids,
 )
 from .foreign import check_device, check_model, check_template, reading_model
 from ..words import need
@@ -382,7 +383,7 @@ def generate(  # noqa: PLR0913
     check(batch_size >= 1, "batch_size", batch_size, "at least 1")
     check(temperature >= 0, "temperature", temperature, "0 (greedy) or above")
     texts = [chat_prompt(tokenizer, p) if chat else p for p in prompts]
-    ids = [tokenizer(t, add_special_tokens=not chat)["input_ids"] for t in texts]
+    ids = [text_ids(tokenizer, t, not chat) for t in texts]
     ids = [row or [tokenizer.bos_token_id] for row in ids]
     out = [None] * len(ids)
     done = 0
