@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..analysis.phrases import pattern_rate
 from ..core import check, fingerprint, write_json, write_jsonl, write_text
-from .followbench import followbench_cells, given_prompts
+from .followbench import asked_hashes, followbench_cells, given_prompts
 from .score import instruction_scores, kept_answers, level_scores, suite_scores
 from .side_by_side import Comparison, judge_pairs
 from .suite import make_levels, make_suite
@@ -119,6 +119,9 @@ class _Exam:
             "n": sum(map(len, self.given)) if self.prompts else self.size,
             "seed": self.seed,
             "prompts": Path(self.prompts).name if self.prompts else None,
+            "asked": asked_hashes(
+                self.rows, self.steps, self.given[1], self.documents[: self.size]
+            ),
             "max_new_tokens": self.max_new_tokens,
             "dtype": self.dtype,
         }
@@ -330,8 +333,7 @@ def _examine(exam, name, source, judge):
     cells = _answer_cells(exam, said) | _ability_cells(exam, model, tokenizer)
     given = said[len(asked) - len(follow) :]
     more, left_out = followbench_cells(follow, given, judge, exam.seed)
-    cells |= more
-    cells |= _program_cells(exam, name, model, tokenizer)
+    cells |= more | _program_cells(exam, name, model, tokenizer)
     cells |= _task_cells(exam, name, source, model, tokenizer)
     kept = {"chat_template": tokenizer.chat_template, "left_out": left_out}
     return {"cells": cells, "answers": said[: len(exam.rows)], **kept}

@@ -48,6 +48,7 @@ class Logged:
     answers: dict[str, str] = field(default_factory=dict)  # "task document" -> answer
     prompts: dict[str, str] = field(default_factory=dict)  # "task document" -> prompt
     skipped: list[str] = field(default_factory=list)  # measures without a value a document
+    asked: dict[str, str] = field(default_factory=dict)  # part -> hash of its prompts, if known
 
 # %% ../../nbs/69b_logged.ipynb #2c239923
 _EXACT = ("acc", "acc_norm", "exact_match", "em")  # measures that a constant answer can score in
@@ -128,7 +129,11 @@ def _own(folder: Path, model: str | None) -> Logged:
     check(named in models, "folder", f"{folder}:{model or ''}", allowed)
     cells, out = found["models"][named], Logged(Path(named).name)
     floor = (cells.get("if_constant") or {}).get("mean")
-    how = f"{found['settings']['n']} {found['settings']['seed']}"
+    settings = found["settings"]
+    out.asked = settings.get("asked", {})
+    how = f"{settings['n']} {settings['seed']}"
+    if "asked" not in settings and settings.get("prompts"):
+        how += f" {settings['prompts']}"  # an older run says only what the file was called
     for name, cell in cells.items():
         if len(cell.get("values") or ()) > 1:
             values = {f"{how} {i}": float(v) for i, v in enumerate(cell["values"])}
@@ -182,6 +187,9 @@ def paired_scores(
 ) -> dict[str, dict]:  # name of a score -> both sides, and the cell of b − a
     "Every score that both have for the same documents."
     out = {}
+    both = sorted(a.asked.keys() & b.asked.keys())
+    other = ", ".join(part for part in both if a.asked[part] != b.asked[part])
+    check(not other, "prompts", f"different ones for {other}", "the same in both runs")
     for name in a.scores.keys() & b.scores.keys():
         left, right = a.scores[name], b.scores[name]
         same = left.values.keys() == right.values.keys()
