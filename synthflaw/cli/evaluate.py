@@ -65,8 +65,10 @@ def _suite_options(p):
     option(p, "--phrases", "P", phrases, default=[], nargs="+")
     tasks = "folder with lm-eval tasks of your own; their YAML may run Python that lies beside it"
     option(p, "--include", "DIR", tasks, Path)
-    number = "number of prompts, documents or problems (default: %(default)s)"
-    option(p, "--n", "N", number, whole(2), 300)
+    number = (
+        "number of prompts, documents or problems (default: 300, or the whole file of --prompts)"
+    )
+    option(p, "--n", "N", number, whole(2))
 
 # %% ../../nbs/cli/10_evaluate.ipynb #9e1c3e01
 def add_evaluate(
@@ -119,7 +121,31 @@ def _held_documents(args):
         return unit_hash(doc.id, f"evaluate {args.seed}")
 
     docs = islice(load_documents(args.natural), 20_000)
-    return sorted(docs, key=place)[: args.n]
+    return sorted(docs, key=place)
+
+
+def _number(args) -> int:
+    "How many prompts each model is asked."
+    from synthflaw.evaluate.compare import USUAL
+    from synthflaw.evaluate.followbench import given_prompts
+
+    if args.prompts:
+        return sum(map(len, given_prompts(args.prompts, args.n)))
+    return USUAL if args.n is None else args.n
+
+
+def _say_detectable(args) -> None:
+    "What a comparison on so many prompts can find."
+    from synthflaw.evaluate.compare import detectable
+
+    n = _number(args)
+    if len(args.model) > 1 and n > 1:
+        print(
+            f"With {n} prompts, of which a fifth is answered differently, a difference of "
+            f"{detectable(n):.3f} is found in 4 of 5 comparisons; "
+            "smaller ones are easily missed.",
+            file=sys.stderr,
+        )
 
 # %% ../../nbs/cli/10_evaluate.ipynb #c907b073
 def _make_ready(args):
@@ -164,20 +190,14 @@ def run_evaluate(
 ) -> dict:  # content of evaluation.json
     "`synthflaw evaluate`."
     from synthflaw.core import set_threads
-    from synthflaw.evaluate.compare import detectable, evaluate_models, scores_table
+    from synthflaw.evaluate.compare import evaluate_models, scores_table
     from synthflaw.runs import quiet
 
     _check_evaluate(args)
     _make_ready(args)
     quiet()
     set_threads(args.threads)
-    if len(args.model) > 1:
-        print(
-            f"With {args.n} prompts, of which a fifth is answered differently, a difference of "
-            f"{detectable(args.n):.3f} is found in 4 of 5 comparisons; "
-            "smaller ones are easily missed.",
-            file=sys.stderr,
-        )
+    _say_detectable(args)
     with Bar() as bar:
         got = evaluate_models(
             {m: m for m in args.model},

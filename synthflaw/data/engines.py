@@ -232,6 +232,7 @@ class LocalEngine:
         }
 
     def _answer(self, batch: list[Request]) -> Iterator[Reply]:
+        from synthflaw.lm.decode import text_ids
         from synthflaw.lm.model import chat_prompt, generate
 
         model, tokenizer = self.lm
@@ -241,7 +242,7 @@ class LocalEngine:
         options = (self.max_new_tokens, False, self.block, self.temperature, seed)
         out = generate(model, tokenizer, texts, *options)
         for r, b, t, g in zip(batch, begin, texts, out, strict=True):
-            used = (len(tokenizer(t, verbose=False)["input_ids"]), g.n_tokens)
+            used = (len(text_ids(tokenizer, t)), g.n_tokens)
             yield Reply(r.key, b + g.text, g.finished, None, used)
 
     def __call__(self, requests: Iterable[Request]) -> Iterator[Reply]:

@@ -8,7 +8,7 @@ __all__ = ['humaneval', 'knowledge', 'lm_eval_scores']
 # %% ../../nbs/67_abilities.ipynb #db86b6c2
 import random
 from collections.abc import Callable, Sequence
-from math import fsum
+from math import fsum, isfinite
 from pathlib import Path
 
 from ..core import check, derive_seed
@@ -80,6 +80,14 @@ def as_opening(fact):
 FORMATS = {"trained": as_trained, "question": as_question, "plain": as_opening}  # ways to ask
 
 
+def first_is_best(
+    values: Sequence[float],  # one a statement
+) -> bool:  # False for a tie, and for NaN
+    "Is the first value above all others?"
+    first, *others = values
+    return isfinite(first) and all(first > other for other in others)
+
+
 def _chosen(model, tokenizer, prompts, choices):
     "1 where the first statement of `choices` is the likeliest after its prompt, else 0."
     rows = [
@@ -90,7 +98,7 @@ def _chosen(model, tokenizer, prompts, choices):
     means = [float(x.mean()) if len(x) else -1e9 for x in token_logps(model, tokenizer, rows)]
     n = len(choices[0])
     groups = [means[i : i + n] for i in range(0, len(means), n)]
-    return [float(group.index(max(group)) == 0) for group in groups]
+    return [float(first_is_best(group)) for group in groups]
 
 
 def _completed(model, tokenizer, facts, ask, max_new_tokens):
@@ -140,24 +148,40 @@ def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def _scores(metrics):
+    "The scores of a task by (metric, filter of the answers), without standard errors."
+    found = {}
+    for key, value in metrics.items():
+        name, _, filtered = key.partition(",")
+        if not _is_number(value) or name.endswith("_stderr") or name in ("alias", "sample_len"):
+            continue
+        found[name, filtered] = value
+    return found
+
+
+def _one_filter(rows, filtered):
+    "The samples of one filter; rows that name none belong to each."
+    return [row for row in rows if row.get("filter", filtered) == filtered]
+
+
 def harness_cells(
     got: dict,  # what `lm_eval.simple_evaluate` returns, with samples
-) -> dict[str, dict]:  # "TASK/METRIC" -> cell over documents
+) -> dict[str, dict]:  # "TASK/METRIC" (",FILTER" where there are several) -> cell over documents
     "The scores of a run of lm-eval as cells."
     out = {}
     for task, metrics in got["results"].items():
-        for key, value in metrics.items():
-            name = key.split(",")[0]
-            if not _is_number(value) or name.endswith("_stderr") or name in ("alias", "sample_len"):
-                continue
-            samples = got["samples"].get(task, [])
+        scores = _scores(metrics)
+        names = [name for name, _ in scores]
+        for (name, filtered), value in scores.items():
+            samples = _one_filter(got["samples"].get(task, []), filtered)
             each = [float(s[name]) for s in samples if isinstance(s.get(name), (int, float))]
             if each and abs(fsum(each) / len(each) - value) < 1e-9:
                 cell = bootstrap_cell(each, over="documents")
             else:
                 why = "none: not a mean over documents"
                 cell = {"values": [], "ci95": None, "ci_kind": why, "n": len(each)}
-            out[f"{task}/{name}"] = cell | {"mean": float(value)}
+            key = f"{task}/{name},{filtered}" if names.count(name) > 1 else f"{task}/{name}"
+            out[key] = cell | {"mean": float(value)}
     return out
 
 # %% ../../nbs/67_abilities.ipynb #d1b5e777

@@ -16,14 +16,8 @@ from pathlib import Path
 
 from ..analysis.phrases import pattern_rate
 from ..core import check, fingerprint, write_json, write_jsonl, write_text
-from .followbench import followbench_cells, read_followbench
-from .judge import load_prompts
-from synthflaw.evaluate.score import (
-    instruction_scores,
-    kept_answers,
-    level_scores,
-    suite_scores,
-)
+from .followbench import asked_hashes, followbench_cells, given_prompts
+from .score import instruction_scores, kept_answers, level_scores, suite_scores
 from .side_by_side import Comparison, judge_pairs
 from .suite import make_levels, make_suite
 from ..lm.model import load_lm, save_lm
@@ -71,6 +65,7 @@ def contrasts(
 
 # %% ../../nbs/69_compare.ipynb #cmp00001
 SUITES = ("instructions", "levels", "abilities", "humaneval")  # and lm_eval:TASK
+USUAL = 300  # prompts of a run that asks for no number
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class _Exam:
 
     out: Path
     suite: list[str]
-    n: int
+    n: int | None
     seed: int
     prompts: str | Path | None
     documents: list
@@ -91,24 +86,26 @@ class _Exam:
     include: str | Path | None
     report: Callable | None
 
+    @property
+    def size(self) -> int:
+        "How many are asked where `prompts` does not say it."
+        return USUAL if self.n is None else self.n
+
+    @cached_property
+    def given(self) -> tuple[list[dict], list[dict]]:
+        "The user's own prompts, and FollowBench's."
+        return given_prompts(self.prompts, self.n) if self.prompts else ([], [])
+
     @cached_property
     def rows(self) -> list[dict]:
         "Prompts of the instructions."
-        if self.prompts:
-            return [] if self.follow else load_prompts(self.prompts)
-        return make_suite(self.n, self.seed) if "instructions" in self.suite else []
-
-    @cached_property
-    def follow(self) -> list[dict]:
-        "Prompts of FollowBench, where `prompts` is its folder."
-        is_folder = self.prompts and Path(self.prompts).is_dir()
-        rows = read_followbench(self.prompts) if is_folder else []
-        return [r | {"constraints": []} for r in rows]  # none that a program checks
+        made = "instructions" in self.suite and not self.prompts
+        return make_suite(self.size, self.seed) if made else self.given[0]
 
     @cached_property
     def steps(self) -> list[dict]:
         "Prompts of the levels."
-        return make_levels(max(2, self.n // 3), 3, self.seed) if "levels" in self.suite else []
+        return make_levels(max(2, self.size // 3), 3, self.seed) if "levels" in self.suite else []
 
     def file(self, name: str) -> Path:
         "Where the answers of a model are kept."
@@ -119,9 +116,12 @@ class _Exam:
         "What stands in evaluation.json."
         return {
             "suite": self.suite,
-            "n": self.n,
+            "n": sum(map(len, self.given)) if self.prompts else self.size,
             "seed": self.seed,
             "prompts": Path(self.prompts).name if self.prompts else None,
+            "asked": asked_hashes(
+                self.rows, self.steps, self.given[1], self.documents[: self.size]
+            ),
             "max_new_tokens": self.max_new_tokens,
             "dtype": self.dtype,
         }
@@ -147,10 +147,10 @@ def _ability_cells(exam, model, tokenizer):
     from synthflaw.data.facts import extract_facts
     from synthflaw.evaluate.abilities import knowledge
 
-    documents = exam.documents[: exam.n]
+    documents = exam.documents[: exam.size]
     nll = perplexity(model, tokenizer, documents, max_length=256)["per_document"]
     facts = [fact for document in documents for fact in extract_facts(document)]
-    known = knowledge(model, tokenizer, facts[: exam.n], seed=exam.seed)
+    known = knowledge(model, tokenizer, facts[: exam.size], seed=exam.seed)
     return {"log_ppl_natural": bootstrap_cell(nll, over="documents")} | known
 
 
@@ -161,7 +161,7 @@ def _program_cells(exam, name, model, tokenizer):
     from synthflaw.evaluate.abilities import humaneval
 
     file = exam.file(name)
-    found = humaneval(model, tokenizer, min(exam.n, 164))
+    found = humaneval(model, tokenizer, min(exam.size, 164))
     write_jsonl(file.with_name(f"humaneval-{file.name}"), found["programs"])
     return {"humaneval": found["humaneval"]}
 
@@ -319,7 +319,7 @@ def _check_request(exam, models, judge):
     check(enough, "documents", len(exam.documents), "natural documents, for the suite abilities")
     pairs = len(models) > 1 and ("instructions" in suite or exam.prompts)
     allowed = "None unless at least two models answer instructions, or FollowBench is asked"
-    check(judge is None or pairs or exam.follow, "judge", "given", allowed)
+    check(judge is None or pairs or exam.given[1], "judge", "given", allowed)
 
 
 def _examine(exam, name, source, judge):
@@ -327,13 +327,13 @@ def _examine(exam, name, source, judge):
     given = isinstance(source, tuple)
     model, tokenizer = source if given else load_lm(source, exam.device, exam.dtype)
     report = exam.report and partial(exam.report, name)
-    asked, limits = [*exam.rows, *exam.steps, *exam.follow], (exam.max_new_tokens, exam.batch_size)
+    follow, limits = exam.given[1], (exam.max_new_tokens, exam.batch_size)
+    asked = [*exam.rows, *exam.steps, *follow]
     said = kept_answers(exam.file(name), model, tokenizer, asked, *limits, report)
     cells = _answer_cells(exam, said) | _ability_cells(exam, model, tokenizer)
-    given = said[len(asked) - len(exam.follow) :]
-    more, left_out = followbench_cells(exam.follow, given, judge, exam.seed)
-    cells |= more
-    cells |= _program_cells(exam, name, model, tokenizer)
+    given = said[len(asked) - len(follow) :]
+    more, left_out = followbench_cells(follow, given, judge, exam.seed)
+    cells |= more | _program_cells(exam, name, model, tokenizer)
     cells |= _task_cells(exam, name, source, model, tokenizer)
     kept = {"chat_template": tokenizer.chat_template, "left_out": left_out}
     return {"cells": cells, "answers": said[: len(exam.rows)], **kept}
@@ -374,7 +374,7 @@ def evaluate_models(  # noqa: PLR0913
     models: dict[str, str | Path | tuple],  # name -> name or folder, or (model, tokenizer)
     out: str | Path,  # folder of evaluation.json, answers and the side-by-side page
     suite: Sequence[str] = ("instructions",),  # among `SUITES`, and lm_eval:TASK
-    n: int = 300,  # prompts (documents, facts, problems)
+    n: int | None = None,  # prompts (documents, facts, problems); None: 300, or all of `prompts`
     seed: int = 0,  # of the suite
     prompts: str | Path | None = None,  # instead of the suite: a file, or FollowBench's folder
     documents: Sequence = (),  # held-out natural documents, for "abilities"

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from if_verifiable.common import strip_thinking
 
-from ..core import check, derive_seed
+from ..core import check, derive_seed, fingerprint
 from ..data.asking import Chunk
 from ..data.engines import Request
+from .judge import load_prompts
 from .score import answer_of, level_cells
 from ..stats import bootstrap_cell
 
@@ -57,6 +58,34 @@ def _group_rows(group: str, category: str, by_level: dict) -> list[dict]:
             }
         )
     return out
+
+
+def given_prompts(
+    prompts: str | Path,  # a file for `load_prompts`, or a folder for `read_followbench`
+    n: int | None = None,  # only the first of a file; None: all
+) -> tuple[list[dict], list[dict]]:  # prompts that programs check; FollowBench's
+    "Prompts of the user's own, of either kind."
+    if not Path(prompts).is_dir():
+        return load_prompts(prompts)[:n], []
+    check(n is None, "n", n, "left out where FollowBench is asked, which counts whole requests")
+    return [], [row | {"constraints": []} for row in read_followbench(prompts)]
+
+
+def asked_hashes(
+    rows: list[dict],  # prompts of the instructions
+    steps: list[dict],  # of the levels
+    follow: list[dict],  # of FollowBench
+    documents: Sequence = (),  # of the abilities
+) -> dict[str, str]:  # part -> hash; a part that asks nothing is left out
+    "What each part of a run asks: runs that differ in it cannot be paired."
+    hashes = {}
+    for name, asked in (("instructions", rows), ("levels", steps), ("FollowBench", follow)):
+        if asked:
+            parts = [(row["id"], row["prompt"], row["constraints"]) for row in asked]
+            hashes[name] = fingerprint(parts)
+    if documents:
+        hashes["abilities"] = fingerprint([(document.id, document.text) for document in documents])
+    return hashes
 
 # %% ../../nbs/65b_followbench.ipynb #59e59495
 def _plain(text: str) -> str:

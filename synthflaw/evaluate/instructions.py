@@ -6,7 +6,6 @@
 __all__ = ['rejection_sample']
 
 # %% ../../nbs/66_instructions.ipynb #fe1f57d5
-import json
 import random
 import re
 import time
@@ -14,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..core import check, derive_seed, fingerprint, read_jsonl, record_path
+from ..data.generate import JsonLines
 from .examples import REQUESTS, instruction_examples
 from .families import FAMILIES
 from .judge import verdict
@@ -244,11 +244,6 @@ def _answers_before(file, rows):
     asked = {row["id"]: row["prompt"] for row in rows}
     return [answer for answer in read_jsonl(file) if asked.get(answer["id"]) == answer["prompt"]]
 
-
-def _append(file, answers):
-    with file.open("a", encoding="utf-8") as f:
-        f.writelines(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
-
 # %% ../../nbs/66_instructions.ipynb #8e748e6f
 def rejection_sample(  # noqa: PLR0913
     model,  # answers the prompts
@@ -267,9 +262,8 @@ def rejection_sample(  # noqa: PLR0913
 ) -> list[dict]:  # kept rows with "completion" and "attempt", in the order of `rows`
     "Answers of the model itself, kept only where the checkers pass (rejection sampling)."
     check(attempts >= 1, "attempts", attempts, "at least 1")
-    file, start = Path(file), time.perf_counter()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    said = _answers_before(file, rows)
+    lines, start = JsonLines(file), time.perf_counter()
+    said = _answers_before(lines.path, rows)
     for k in range(attempts):
         todo, shown_seed = _open(rows, said, k), derive_seed(seed, k)
         for i in range(0, len(todo), batch_size):
@@ -283,7 +277,7 @@ def rejection_sample(  # noqa: PLR0913
             }
             out = generate(model, tokenizer, asked, max_new_tokens, False, batch_size, **drawn)
             new = [_noted(row, each, k) for row, each in zip(batch, out, strict=True)]
-            _append(file, new)
+            lines.append(new)
             said += new
             if report:
                 report(len(said), sum(answer["passed"] for answer in said))

@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/69b_logged.ipynb #aac89837
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,15 +48,22 @@ class Logged:
     answers: dict[str, str] = field(default_factory=dict)  # "task document" -> answer
     prompts: dict[str, str] = field(default_factory=dict)  # "task document" -> prompt
     skipped: list[str] = field(default_factory=list)  # measures without a value a document
+    asked: dict[str, str] = field(default_factory=dict)  # part -> hash of its prompts, if known
 
 # %% ../../nbs/69b_logged.ipynb #2c239923
 _EXACT = ("acc", "acc_norm", "exact_match", "em")  # measures that a constant answer can score in
 
 
-def _newest(folder: Path, pattern: str) -> Path | None:
-    "The last file of a name, by the date in it."
-    found = sorted(folder.rglob(pattern), key=lambda file: file.name[-40:])
-    return found[-1] if found else None
+_DATE = r"_(\d{4}-\d\d-\d\dT[\d.-]+)"  # as lm-eval appends it
+
+
+def _newest(folder: Path, start: str, end: str) -> Path | None:
+    "The last of the files `start`_DATE`end`; a longer start is another file's."
+    dated = {}
+    for file in folder.rglob(f"*{end}"):
+        if match := re.fullmatch(re.escape(start) + _DATE + re.escape(end), file.name):
+            dated[match[1], str(file)] = file
+    return dated[max(dated)] if dated else None
 
 
 def _floor(rows: list[dict], measure: str) -> float | None:
@@ -103,7 +111,7 @@ def _harness(folder: Path, file: Path) -> Logged:
     found = read_json(file)
     out = Logged(Path(str(found.get("model_name") or folder)).name)
     for task, scores in found["results"].items():
-        samples = _newest(file.parent, f"samples_{task}_*.jsonl")
+        samples = _newest(file.parent, f"samples_{task}", ".jsonl")
         if samples is None and task in found.get("group_subtasks", {}):
             continue  # a group: its tasks have the samples
         allowed = "a folder with samples_*.jsonl; run lm-eval with --log_samples"
@@ -121,7 +129,11 @@ def _own(folder: Path, model: str | None) -> Logged:
     check(named in models, "folder", f"{folder}:{model or ''}", allowed)
     cells, out = found["models"][named], Logged(Path(named).name)
     floor = (cells.get("if_constant") or {}).get("mean")
-    how = f"{found['settings']['n']} {found['settings']['seed']}"
+    settings = found["settings"]
+    out.asked = settings.get("asked", {})
+    how = f"{settings['n']} {settings['seed']}"
+    if "asked" not in settings and settings.get("prompts"):
+        how += f" {settings['prompts']}"  # an older run says only what the file was called
     for name, cell in cells.items():
         if len(cell.get("values") or ()) > 1:
             values = {f"{how} {i}": float(v) for i, v in enumerate(cell["values"])}
@@ -152,7 +164,7 @@ def read_logged(
     check(path.is_dir(), "folder", str(folder), allowed)
     if (path / "evaluation.json").is_file():
         return _own(path, model)
-    file = _newest(path, "results_*.json")
+    file = _newest(path, "results", ".json")
     check(file is not None, "folder", str(folder), allowed)
     return _harness(path, file)
 
@@ -175,6 +187,9 @@ def paired_scores(
 ) -> dict[str, dict]:  # name of a score -> both sides, and the cell of b − a
     "Every score that both have for the same documents."
     out = {}
+    both = sorted(a.asked.keys() & b.asked.keys())
+    other = ", ".join(part for part in both if a.asked[part] != b.asked[part])
+    check(not other, "prompts", f"different ones for {other}", "the same in both runs")
     for name in a.scores.keys() & b.scores.keys():
         left, right = a.scores[name], b.scores[name]
         same = left.values.keys() == right.values.keys()

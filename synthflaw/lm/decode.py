@@ -126,13 +126,35 @@ class _Batch:
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(token), 1)], 1)
 
 # %% ../../nbs/03c_decode.ipynb #ff8d1820
+def text_ids(
+    tokenizer,  # of a model
+    text: str,  # as it is, or as a chat template has rendered it
+    special: bool = True,  # with the tokens that the tokenizer puts around a text
+) -> list[int]:
+    "Tokens of a text; a start that a chat template has written is not added once more."
+    ids = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+    twice = special and ids[:2] == [tokenizer.bos_token_id] * 2
+    return ids[1:] if twice else ids
+
+
+def text_ends(
+    model,  # a causal language model
+    tokenizer,  # its tokenizer
+) -> list[int]:  # tokens, each once
+    "What ends a text: the tokenizer's end, and those with which the model ends a turn."
+    said = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    own = [said] if isinstance(said, int) else said or []
+    ends = [tokenizer.eos_token_id, *own]
+    return [end for end in dict.fromkeys(ends) if end is not None]
+
+
 @torch.inference_mode()
 def continue_greedily(
     model,  # a causal language model for which `is_plain` holds
     rows: list[list[int]],  # token ids
     limit: int,  # new tokens at most
     pad: int,  # the padding token
-    eos: int | None,  # the token that ends a text
+    ends: list[int],  # tokens that end a text
 ) -> list[list[int]]:  # new tokens of each row, the end included
     "The likeliest continuation of each row, token by token."
     batch = _Batch(model, rows, pad)
@@ -142,8 +164,8 @@ def continue_greedily(
         token = batch.next()
         ended = gone[batch.rows]  # before this step; they wait for others to leave with
         said[batch.rows, step] = token.masked_fill(ended, -1)
-        if eos is not None:
-            gone[batch.rows] |= token == eos
+        for end in ends:
+            gone[batch.rows] |= token == end
         alive = ~gone[batch.rows]
         if step == limit - 1 or not alive.any():
             break
@@ -156,7 +178,7 @@ def continue_by_library(  # noqa: PLR0913
     rows: list[list[int]],  # token ids
     limit: int,  # new tokens at most
     pad: int,  # the padding token
-    eos: int | None,  # the token that ends a text
+    ends: list[int],  # tokens that end a text
     temperature: float = 0.0,  # 0 is greedy
 ) -> list[list[int]]:  # new tokens of each row, the end included
     "`generate` of transformers, padded on the left."
@@ -170,8 +192,9 @@ def continue_by_library(  # noqa: PLR0913
         attention_mask=torch.tensor(mask, device=model.device),
         max_new_tokens=limit,
         pad_token_id=pad,
-        eos_token_id=eos,
+        eos_token_id=ends or None,
         **(sampled if temperature else greedy),
     )  # (B, T + new)
     new = y[:, width:].tolist()
-    return [row[: row.index(eos) + 1] if eos in row else row for row in new]
+    lengths = [next((i for i, t in enumerate(row, 1) if t in ends), limit) for row in new]
+    return [row[:n] for row, n in zip(new, lengths, strict=True)]

@@ -26,7 +26,14 @@ from transformers import (
 )
 
 from ..core import check, record_path, seed_everything
-from .decode import batches, continue_by_library, continue_greedily, is_plain
+from synthflaw.lm.decode import (
+    batches,
+    continue_by_library,
+    continue_greedily,
+    is_plain,
+    text_ends,
+    text_ids,
+)
 from .foreign import check_device, check_model, check_template, reading_model
 from ..words import need
 
@@ -342,21 +349,21 @@ def chat_prompt(
     return tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
 
 # %% ../../nbs/04_model.ipynb #ecdc11dd
-def _generation(tokenizer, new: list[int]) -> Generation:
+def _generation(tokenizer, new: list[int], ends: list[int]) -> Generation:
     "New tokens as a text."
-    finished = bool(new) and new[-1] == tokenizer.eos_token_id
+    finished = bool(new) and new[-1] in ends
     text = tokenizer.decode(new[:-1] if finished else new, skip_special_tokens=True)
     return Generation(text, len(new), finished)
 
 
 def _answered(model, tokenizer, rows, limit, temperature) -> list[Generation]:
     "Continue a batch of rows of token ids."
-    ends = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    pad, ends = tokenizer.pad_token_id, text_ends(model, tokenizer)
     if temperature or not is_plain(model):
-        new = continue_by_library(model, rows, limit, *ends, temperature)
+        new = continue_by_library(model, rows, limit, pad, ends, temperature)
     else:
-        new = continue_greedily(model, rows, limit, *ends)
-    return [_generation(tokenizer, row) for row in new]
+        new = continue_greedily(model, rows, limit, pad, ends)
+    return [_generation(tokenizer, row, ends) for row in new]
 
 
 @torch.inference_mode()
@@ -376,7 +383,7 @@ def generate(  # noqa: PLR0913
     check(batch_size >= 1, "batch_size", batch_size, "at least 1")
     check(temperature >= 0, "temperature", temperature, "0 (greedy) or above")
     texts = [chat_prompt(tokenizer, p) if chat else p for p in prompts]
-    ids = [tokenizer(t, add_special_tokens=not chat)["input_ids"] for t in texts]
+    ids = [text_ids(tokenizer, t, not chat) for t in texts]
     ids = [row or [tokenizer.bos_token_id] for row in ids]
     out = [None] * len(ids)
     done = 0
