@@ -194,6 +194,7 @@ def fold_part(
     lines = out.with_suffix(".jsonl")
     if is_done(out, key, content) and (not getattr(job, "select", None) or lines.exists()):
         return str(out)
+    out.with_suffix(".json").unlink(missing_ok=True)  # or lines of another run might count
     _attempt(out)
     start = time.perf_counter()
     data = job.to_bytes(job.run(part, lines))
@@ -337,7 +338,7 @@ def fold_corpus(  # noqa: PLR0913
     files = [str(folder / f"part-{part.index:06d}.npz") for part in parts]
     return join_files(job, files, folder, run, fan_in)
 
-
+# %% ../../nbs/26d_fold.ipynb #275a67ee
 def attempts(
     folder: str | Path,  # of `fold_corpus`
 ) -> dict[str, int]:  # part -> how many tasks have begun to read it

@@ -222,7 +222,7 @@ class _Unbroken:
         except BrokenPipeError:
             self._turn_away()
 
-
+# %% ../../nbs/cli/13b_shared.ipynb #43414c0f
 @contextlib.contextmanager
 def unbroken() -> Iterator[None]:
     "While this lasts, nobody has to read what is printed."

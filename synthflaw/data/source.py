@@ -220,6 +220,7 @@ class Names:
 
     def __init__(self):
         self.seen = set()  # of rows that bring their own; names of files cannot occur twice
+        self.last = {}  # identifier that was repeated -> the highest number it has
 
     def unique(
         self,
@@ -230,11 +231,13 @@ class Names:
         own = record.get("id") if isinstance(record, dict) else None
         if own is None:
             return key, False
-        name, n = str(own), 1
+        name, n = str(own), self.last.get(str(own), 1)
         while name in self.seen:
             n += 1
             name = f"{own}#{n}"
         self.seen.add(name)
+        if n > 1:
+            self.last[str(own)] = n
         return name, n > 1
 
 # %% ../../nbs/10c_source.ipynb #7079fca2

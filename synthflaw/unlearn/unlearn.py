@@ -281,8 +281,7 @@ def unlearn(  # noqa: PLR0913
         raise
     finally:
         model.eval()
-    seconds = time.perf_counter() - began
-    steps = trainer.state.global_step
+    steps, seconds = trainer.state.global_step, time.perf_counter() - began
     account = account_until(rows, account, steps * settings.batch_size)
     result = UnlearnResult(model, watch.history, **account, steps=steps, seconds=seconds)
     if out is not None and is_first():
