@@ -273,7 +273,7 @@ def search(visit: Visit) -> str:
         if not box.is_visible():
             page.locator("#quarto-search button, #quarto-search").first.click()
         box.fill(NAME)
-        hit = page.locator(f"a[href*='loss.html#{NAME}']").first
+        hit = page.locator(f"a[href*='loss.html'][href$='#{NAME}']").first  # Quarto adds ?q=
         hit.wait_for(state="visible", timeout=15_000)
         hit.click()
         page.wait_for_url("**/loss.html*")

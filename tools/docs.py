@@ -56,6 +56,7 @@ NUMBER = re.compile(r"^\d+[a-zA-Z0-9]*_")  # what nbdev drops from the name of a
 ONLY_QUARTO = (
     ("format", "html", "html-math-method"),
     ("format", "html", "grid"),
+    ("format", "html", "columns"),  # or pandoc shares the width of a table out evenly
     ("website", "site-url"),
     ("website", "repo-url"),
     ("website", "repo-branch"),
