@@ -132,7 +132,7 @@ def stats_finalize(
 ) -> (
     dict
 ):  # "counts", "df", "documents", "characters", "tokens", "sample", "pair_count", "pair_error"
-    "The statistics of a state; `pair_count` is over `pair_error` too high with p <= e**-depth."
+    "The statistics; with p <= e**-depth, `pair_count(ids)` is over `pair_error` too high."
     depth, width = state["sketch"].shape
 
     def pair_count(ids):
