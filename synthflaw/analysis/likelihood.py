@@ -24,9 +24,7 @@ def perplexity(  # noqa: PLR0913
     batch_tokens: int | None = None,  # size of a batch, padded; None: what `fitting_batch` says
     max_length: int | None = None,  # tokens kept of each row; None: the model's positions
     chunk: int | None = None,  # positions whose logits are held at once; None: the whole batch's
-) -> (
-    dict
-):  # ppl, nll_per_token (nats), bits_per_byte, n_tokens, n_bytes, per_document (nats a token)
+) -> dict:  # ppl, nll_per_token, per_document (nats a token), bits_per_byte, n_tokens, n_bytes
     "Perplexity over all scored tokens, with log perplexity document by document."
     limit = max_length or getattr(model.config, "max_position_embeddings", None)
     rows, pad = encode_rows(texts, tokenizer, limit), tokenizer.pad_token_id or 0
